@@ -134,23 +134,7 @@ def capacity_mismatch(
 ) -> Finding:
     """H3 from student test accuracies (replicate,) per teacher: best smaller teacher of the pilot minus the largest."""
     difference = accuracy[best_smaller] - accuracy[largest]
-    rungs = [name for name in accuracy if name != largest]
-    joint = simultaneous_intervals(np.stack([accuracy[name] - accuracy[largest] for name in rungs], axis=1))
-    detail = [
-        {
-            "what": f"{name} - {largest}",
-            "effect": e,
-            "low": lo,
-            "high": hi,
-            "p_adjusted": p,
-            "n": joint.n,
-            "unit": "accuracy",
-            "interval": "simultaneous",
-        }
-        for name, e, lo, hi, p in zip(
-            rungs, *(x.tolist() for x in (joint.effect, joint.low, joint.high, joint.p_adjusted)), strict=True
-        )
-    ]
+    others = {f"{name} - {largest}": accuracy[name] - accuracy[largest] for name in accuracy if name != largest}
     return Finding(
         key=key,
         claim=f"A smaller teacher teaches better than the largest, {how}.",
@@ -160,7 +144,7 @@ def capacity_mismatch(
         direction=1,
         refuted_beyond=delta,
         more_seeds=replicates_for(difference, half_width=delta),
-        detail=detail,
+        detail=simultaneous_rows(others),
     )
 
 
@@ -185,23 +169,7 @@ def fix_helps(
         gap: best smaller minus largest teacher, where the mismatch is confirmed; else None.
     """
     difference = fixes[chosen] - tuned
-    names = list(fixes)
-    joint = simultaneous_intervals(np.stack([fixes[name] - tuned for name in names], axis=1))
-    detail: list[Row] = [
-        {
-            "what": f"{name} - KD at tuned T",
-            "effect": e,
-            "low": lo,
-            "high": hi,
-            "p_adjusted": p,
-            "n": joint.n,
-            "unit": "accuracy",
-            "interval": "simultaneous",
-        }
-        for name, e, lo, hi, p in zip(
-            names, *(x.tolist() for x in (joint.effect, joint.low, joint.high, joint.p_adjusted)), strict=True
-        )
-    ]
+    detail = simultaneous_rows({f"{name} - KD at tuned T": values - tuned for name, values in fixes.items()})
     detail.append(own_row(f"{chosen} - KD at the fixed T", mean_estimate(fixes[chosen] - fixed), "accuracy"))
     reading = ""
     if gap is not None:
@@ -232,6 +200,25 @@ def fix_helps(
         reading=reading,
         detail=detail,
     )
+
+
+def simultaneous_rows(differences: dict[str, Values]) -> list[Row]:
+    """Rows of detail for differences in accuracy (replicate,) by what they are, in simultaneous 95 % intervals."""
+    joint = simultaneous_intervals(np.stack(list(differences.values()), axis=1))
+    columns = zip(*(x.tolist() for x in (joint.effect, joint.low, joint.high, joint.p_adjusted)), strict=True)
+    return [
+        {
+            "what": what,
+            "effect": effect,
+            "low": low,
+            "high": high,
+            "p_adjusted": p,
+            "n": joint.n,
+            "unit": "accuracy",
+            "interval": "simultaneous",
+        }
+        for what, (effect, low, high, p) in zip(differences, columns, strict=True)
+    ]
 
 
 def own_row(what: str, estimate: Estimate, unit: str) -> Row:
