@@ -1,22 +1,25 @@
-"""Simultaneous bands for curves over temperature: the whole curve lies inside with 95 %."""
+"""Simultaneous bands for curves over temperature and over capacity: the whole curve lies inside with 95 %."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
-from darkprobe.checks import check_temperatures
+from darkprobe.checks import check_choice, check_temperatures
 from darkprobe.errors import InvalidValueError
 from darkprobe.measure.intervals import LEVEL
-from darkprobe.measure.moments import JointMoments
-from darkprobe.measure.one_pass import soft_label_blocks
+from darkprobe.measure.moments import JointMoments, all_true
+from darkprobe.measure.one_pass import example_values, soft_label_blocks
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import METRICS, Metric
-from darkprobe.metrics._per_example import Reader
+from darkprobe.metrics.soft_label_statistics import SoftLabelBlock
+from darkprobe.types import Subset
 
 DRAWS = 20_000
+SUBSETS: tuple[Subset, ...] = ("all", "correct", "common")
 
 
 def temperature_bands(
@@ -24,6 +27,7 @@ def temperature_bands(
     metric: str,
     *,
     temperatures: Sequence[float],
+    subset: Subset = "all",
     dataset: str | None = None,
     split: str | None = None,
     models: Sequence[str] | None = None,
@@ -36,8 +40,9 @@ def temperature_bands(
 
     Args:
         store: a store or its path, one record, or several.
-        metric: name of a per_example metric that is read off shared sums.
+        metric: name of a per_example metric.
         temperatures: each > 0.
+        subset: "all" examples, "correct" of each model, or "common": those that every model gets right.
         dataset, split, models: which records; None for all.
         seed: of the normal vectors.
 
@@ -45,45 +50,122 @@ def temperature_bands(
         Columns as `measure` gives them; the examples where the metric is defined at every temperature.
 
     Raises:
-        UnknownNameError: no such metric.
+        UnknownNameError: no such metric or subset.
         InvalidValueError: a metric of another kind.
 
     References:
         Max-t bands; the use here is our choice [design].
     """
     scales = check_temperatures("temperature_bands", temperatures)
-    record = METRICS[metric]
-    read = record.read
-    if record.kind != "per_example" or read is None:
-        raise InvalidValueError(
-            f"temperature_bands: `metric` must be per_example and built in, got {metric!r}. Use measure."
-        )
+    chosen = _checked("temperature_bands", metric)
+    check_choice("subset", subset, SUBSETS)
     records = records_of("temperature_bands", store, dataset=dataset, split=split, models=models)
+    rows: list[Row] = []
     with torch.no_grad():
-        groups = groups_of("temperature_bands", records)
-        return tidy([row for group in groups for row in _rows(group, record, read, scales, seed=seed)])
+        for group in groups_of("temperature_bands", records):
+            curves = [JointMoments.empty(len(scales)) for _ in group.records]
+            for blocks, masks in _side_by_side(group, subset):
+                for model, (block, mask) in enumerate(zip(blocks, masks, strict=True)):
+                    values = torch.stack([example_values(block, chosen, t) for t in scales])[:, mask]
+                    curves[model] = curves[model].merge(JointMoments.of(values))
+            for model, joint in enumerate(curves):
+                points = [(model, t) for t in scales]
+                rows.extend(_rows(group, chosen, points, subset=subset, joint=joint, seed=seed))
+    return tidy(rows)
 
 
-def _rows(group: Group, metric: Metric, read: Reader, temperatures: Sequence[float], *, seed: int) -> Iterator[Row]:
-    for model, own in enumerate(group.records):
-        joint = JointMoments.empty(len(temperatures))
-        for block in soft_label_blocks(group, model):
-            joint = joint.merge(JointMoments.of(torch.stack([read(block.at(t)) for t in temperatures])))
-        half = _critical_value(joint, seed=seed) * np.sqrt(np.diag(joint.covariance_of_means()))
-        for i, temperature in enumerate(temperatures):
-            yield Row(
-                model=own.card.model_id,
-                dataset=own.dataset,
-                split=own.split,
-                metric=metric.name,
-                temperature=temperature,
-                subset="all",
-                value=float(joint.mean[i]) if joint.count else np.nan,
-                low=float(joint.mean[i] - half[i]),
-                high=float(joint.mean[i] + half[i]),
-                n=joint.count,
-                unit=metric.unit,
-            )
+def capacity_bands(
+    store: Records,
+    metric: str,
+    *,
+    temperature: float = 4.0,
+    subset: Subset = "all",
+    dataset: str | None = None,
+    split: str | None = None,
+    models: Sequence[str] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Table of one metric of every model at one temperature; `low` and `high` hold for all models at once.
+
+    The models share their examples, so the points of the curve over capacity are correlated; the half-width is as in
+    `temperature_bands`. The bands are about other examples, not about other seeds: see `between_seeds`.
+
+    Args:
+        store: a store or its path, or several records.
+        metric: name of a per_example metric.
+        temperature: T > 0.
+        subset: "all" examples, or "common": those that every model gets right.
+        dataset, split, models: which records; None for all.
+        seed: of the normal vectors.
+
+    Returns:
+        Columns as `measure` gives them; the examples where the metric is defined for every model.
+
+    Raises:
+        UnknownNameError: no such metric or subset.
+        InvalidValueError: a metric of another kind, or "correct", on which models share no examples.
+
+    References:
+        Max-t bands; the use here is our choice [design].
+    """
+    (scale,) = check_temperatures("capacity_bands", [temperature])
+    chosen = _checked("capacity_bands", metric)
+    check_choice("subset", subset, ("all", "common"))
+    records = records_of("capacity_bands", store, dataset=dataset, split=split, models=models)
+    rows: list[Row] = []
+    with torch.no_grad():
+        for group in groups_of("capacity_bands", records):
+            joint = JointMoments.empty(len(group.records))
+            for blocks, masks in _side_by_side(group, subset):
+                values = torch.stack([example_values(block, chosen, scale) for block in blocks])
+                joint = joint.merge(JointMoments.of(values[:, masks[0]]))
+            at = scale if chosen.depends_on_temperature else None
+            points = [(model, at) for model in range(len(group.records))]
+            rows.extend(_rows(group, chosen, points, subset=subset, joint=joint, seed=seed))
+    return tidy(rows)
+
+
+def _checked(function: str, metric: str) -> Metric:
+    found = METRICS[metric]
+    if found.kind != "per_example":
+        raise InvalidValueError(f"{function}: `metric` must be per_example, got {metric!r}. Use measure.")
+    return found
+
+
+def _side_by_side(group: Group, subset: Subset) -> Iterator[tuple[tuple[SoftLabelBlock, ...], list[Tensor]]]:
+    """Blocks of the same rows of every model, and which of these rows count for each."""
+    for blocks in zip(*(soft_label_blocks(group, model) for model in range(len(group.records))), strict=True):
+        right = [block.margin > 0 for block in blocks]
+        everything = torch.ones_like(right[0])
+        shared = all_true(right)
+        yield blocks, right if subset == "correct" else [shared if subset == "common" else everything] * len(blocks)
+
+
+def _rows(
+    group: Group,
+    metric: Metric,
+    points: Sequence[tuple[int, float | None]],
+    *,
+    subset: Subset,
+    joint: JointMoments,
+    seed: int,
+) -> Iterator[Row]:
+    half = _critical_value(joint, seed=seed) * np.sqrt(np.diag(joint.covariance_of_means()))
+    for i, (model, temperature) in enumerate(points):
+        record = group.records[model]
+        yield Row(
+            model=record.card.model_id,
+            dataset=record.dataset,
+            split=record.split,
+            metric=metric.name,
+            temperature=temperature,
+            subset=subset,
+            value=float(joint.mean[i]) if joint.count else np.nan,
+            low=float(joint.mean[i] - half[i]),
+            high=float(joint.mean[i] + half[i]),
+            n=joint.count,
+            unit=metric.unit,
+        )
 
 
 def _critical_value(joint: JointMoments, *, seed: int) -> float:

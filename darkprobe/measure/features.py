@@ -11,8 +11,18 @@ from darkprobe.measure.intervals import ClassBootstrap, spread_interval
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.measure.twins import pairs_of
-from darkprobe.metrics import feature_compactness, linear_cka, weight_alignment
+from darkprobe.metrics import centre_cosine_spread, feature_compactness, linear_cka, weight_alignment
 from darkprobe.types import FloatArray, IntArray
+
+BOUNDS = {
+    "feature_compactness": (0.0, np.inf),
+    "centre_cosine_spread": (0.0, 1.0),
+    "weight_alignment": (-1.0, 1.0),
+    "linear_cka": (0.0, 1.0),
+}
+
+POOLED_ROWS = 1024
+"""Examples whose feature maps are in memory at once; of the rest there are only the pooled features."""
 
 Statistic = Callable[[IntArray], float]
 
@@ -29,9 +39,10 @@ def measure_features(
 ) -> pd.DataFrame:
     """Table of feature geometry of each model with stored features, and of CKA between each pair.
 
-    `feature_compactness` (within-class over between-class variance), `weight_alignment` (cosine of class weights with
-    class centres, where the last layer's weights are stored and fit), `linear_cka` for pairs. Features with further
-    axes are averaged over them (global pooling).
+    `feature_compactness` (within-class over between-class variance), `centre_cosine_spread` (how unlike the distances
+    between class centres are), `weight_alignment` (cosine of class weights with class centres, where the last layer's
+    weights are stored and fit), `linear_cka` for pairs. Features with further axes are averaged over them (global
+    pooling).
 
     Args:
         store: a store or its path, or records with `features` (layer to array) and `head_weight`.
@@ -63,6 +74,7 @@ def _rows(group: Group, layers: Mapping[str, str] | str | None, *, resamples: in
     draws = list(ClassBootstrap(labels=group.labels, resamples=resamples, seed=seed).rows())
     for model, own in enumerate(features):
         yield _row(group, model, None, "feature_compactness", _compactness(own, group.labels), draws)
+        yield _row(group, model, None, "centre_cosine_spread", _spread(own, group.labels), draws)
         weight = getattr(group.records[model], "head_weight", None)
         if weight is not None and weight.shape[1] == own.shape[1]:
             yield _row(group, model, None, "weight_alignment", _alignment(own, group.labels, weight), draws)
@@ -73,6 +85,10 @@ def _rows(group: Group, layers: Mapping[str, str] | str | None, *, resamples: in
 
 def _compactness(features: FloatArray, labels: IntArray) -> Statistic:
     return lambda rows: feature_compactness(features[rows], labels[rows])
+
+
+def _spread(features: FloatArray, labels: IntArray) -> Statistic:
+    return lambda rows: centre_cosine_spread(features[rows], labels[rows])
 
 
 def _alignment(features: FloatArray, labels: IntArray, weight: FloatArray) -> Statistic:
@@ -93,10 +109,11 @@ def _features(group: Group, model: int, layers: Mapping[str, str] | str | None) 
             f"measure_features: {name!r} must hold features of layer {layer!r}, got {', '.join(record.features)}. "
             "Choose one of these, or extract again."
         )
-    values = np.asarray(record.features[layer], dtype=np.float64)
-    order = group.order[model]
-    values = values if order is None else values[order]
-    return values.reshape(*values.shape[:2], -1).mean(-1) if values.ndim > 2 else values
+    stored, order = record.features[layer], group.order[model]
+    rows = [np.asarray(stored[start : start + POOLED_ROWS]) for start in range(0, len(stored), POOLED_ROWS)]
+    pooled = [block.reshape(*block.shape[:2], -1).mean(-1, dtype=np.float64) for block in rows]
+    values: FloatArray = np.concatenate(pooled)
+    return values if order is None else values[order]
 
 
 def _row(
@@ -104,7 +121,7 @@ def _row(
 ) -> Row:
     record, n = group.records[model], len(group)
     value = statistic(np.arange(n))
-    bounds = {"feature_compactness": (0.0, np.inf), "weight_alignment": (-1.0, 1.0), "linear_cka": (0.0, 1.0)}[metric]
+    bounds = BOUNDS[metric]
     low, high = spread_interval(value, np.array([statistic(rows) for rows in draws]), bounds)
     return Row(
         model=record.card.model_id,

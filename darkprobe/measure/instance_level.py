@@ -43,11 +43,27 @@ def instance_values(
         for _ in quantities
     ]
     shuffles = [np.asarray(shuffled_within_class(group.labels, seed=seed + m)) for m in range(len(group.records))]
-    size = max(1, rows_per_block(as_tensor(group.logits(0, slice(0, 1)))) // len(group.records))
-    for start in range(0, len(group), size):
-        _add_block(group, quantities, partials, rows=slice(start, start + size), shuffles=shuffles, seed=seed)
+    for rows in _blocks(group):
+        _add_block(group, quantities, partials, rows=rows, shuffles=shuffles, seed=seed)
     for quantity, partial in zip(quantities, partials, strict=True):
         yield from ((quantity, value) for value in _pair_values(group, quantity[0], partial))
+
+
+def class_pair_values(group: Group, quantities: Sequence[Quantity]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Block by block the (quantity x pair, example) values of all pairs, and the labels of the examples."""
+    for rows in _blocks(group):
+        stack = _stack(group, [rows] * len(group.records))
+        labels = torch.from_numpy(group.labels[rows]).to(stack.device)
+        yield torch.cat([_values_of_pairs(stack, labels, quantity) for quantity in quantities]), labels
+
+
+def _blocks(group: Group) -> Iterator[slice]:
+    """Rows of all models that are held at once: as many as one model alone would have."""
+    if not len(group):
+        return
+    size = max(1, rows_per_block(as_tensor(group.logits(0, slice(0, 1)))) // len(group.records))
+    for start in range(0, len(group), size):
+        yield slice(start, start + size)
 
 
 def _add_block(

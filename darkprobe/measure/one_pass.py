@@ -65,7 +65,7 @@ def _measure_block(group: Group, plan: Plan, partials: list[Partial], *, rows: s
     found = []
     for block, own, partial in zip(blocks, right, partials, strict=True):
         masks = {"all": torch.ones_like(own), "correct": own, "common": common}
-        values = [_values(block, metric, temperature) for metric, temperature in plan.quantities()]
+        values = [example_values(block, metric, temperature) for metric, temperature in plan.quantities()]
         stacked = torch.stack(values) if values else torch.empty((0, len(own)), dtype=torch.float64)
         found.append(Moments.of_subsets(stacked, torch.stack([masks[subset] for subset in plan.subsets])))
         for (read, temperature), kept in partial.columns.items():
@@ -84,7 +84,8 @@ def _block(group: Group, model: int, rows: slice) -> SoftLabelBlock:
     return SoftLabelBlock(logits, torch.from_numpy(group.labels[rows]).to(logits.device))
 
 
-def _values(block: SoftLabelBlock, metric: Metric, temperature: float | None) -> Tensor:
+def example_values(block: SoftLabelBlock, metric: Metric, temperature: float | None) -> Tensor:
+    """(example,) float64 values of a per_example metric, built in or a user's own, on a block."""
     temperature = 1.0 if temperature is None else temperature
     if metric.read is not None:
         return metric.read(block.at(temperature))

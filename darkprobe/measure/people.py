@@ -83,12 +83,7 @@ def read_votes(path: Path) -> tuple[FloatArray, IntArray | None]:
     Raises:
         InvalidValueError: the file is no array of numbers with two axes.
     """
-    try:
-        votes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InvalidValueError(
-            f"read_votes: {path} must be a NumPy .npy file, got {error}. Give such a file."
-        ) from None
+    votes = next(iter(read_arrays(path).values()))
     if votes.ndim != 2 or votes.dtype.kind not in "iuf":
         raise InvalidValueError(
             f"read_votes: {path} must hold numbers of shape (example, cls), got {votes.dtype} {votes.shape}. "
@@ -97,7 +92,7 @@ def read_votes(path: Path) -> tuple[FloatArray, IntArray | None]:
     if votes.dtype.kind in "iu":
         return votes, votes
     beside = path.with_name(path.name.replace("probs", "counts"))
-    return votes, np.load(beside, allow_pickle=False) if beside != path and beside.exists() else None
+    return votes, read_arrays(beside)["values"] if beside != path and beside.exists() else None
 
 
 def _check_people(group: Group, votes: FloatArray | IntArray) -> None:

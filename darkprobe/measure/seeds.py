@@ -12,8 +12,9 @@ from darkprobe.checks import check_temperatures
 from darkprobe.errors import InvalidValueError
 from darkprobe.measure.intervals import LEVEL
 from darkprobe.measure.moments import JointMoments
-from darkprobe.measure.one_pass import soft_label_blocks
+from darkprobe.measure.one_pass import example_values, soft_label_blocks
 from darkprobe.measure.records import Group, Records, groups_of, records_of
+from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import METRICS, Metric
 
 
@@ -53,6 +54,7 @@ def between_seeds(
     temperatures: Sequence[float] = (1.0, 4.0),
     dataset: str | None = None,
     split: str | None = None,
+    models: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Table with one row per network (same family and number of parameters), metric and temperature.
 
@@ -63,9 +65,9 @@ def between_seeds(
 
     Args:
         store: a store or its path, or several records with a family.
-        metrics: names of per_example metrics that are read off shared sums.
+        metrics: names of per_example metrics.
         temperatures: each > 0.
-        dataset, split: which records.
+        dataset, split, models: which records.
 
     Returns:
         Columns of `SeedRow`, all examples.
@@ -80,11 +82,11 @@ def between_seeds(
     scales = check_temperatures("between_seeds", temperatures)
     chosen = [METRICS[name] for name in metrics]
     for metric in chosen:
-        if metric.read is None:
+        if metric.kind != "per_example":
             raise InvalidValueError(
-                f"between_seeds: `metrics` must be per_example and built in, got {metric.name!r}. Choose others."
+                f"between_seeds: `metrics` must be per_example, got {metric.name!r}. Choose others."
             )
-    records = records_of("between_seeds", store, dataset=dataset, split=split)
+    records = records_of("between_seeds", store, dataset=dataset, split=split, models=models)
     with torch.no_grad():
         groups = groups_of("between_seeds", records)
         rows = [asdict(row) for group in groups for row in _rows(group, chosen, scales)]
@@ -101,9 +103,8 @@ def _rows(group: Group, metrics: Sequence[Metric], temperatures: Sequence[float]
         joint = [JointMoments.empty(len(seeds)) for _ in quantities]
         for blocks in zip(*(soft_label_blocks(group, model) for model in seeds), strict=True):
             for i, (metric, temperature) in enumerate(quantities):
-                if metric.read is not None:
-                    values = torch.stack([metric.read(block.at(temperature or 1.0)) for block in blocks])
-                    joint[i] = joint[i].merge(JointMoments.of(values))
+                values = torch.stack([example_values(block, metric, temperature) for block in blocks])
+                joint[i] = joint[i].merge(JointMoments.of(values))
         for (metric, temperature), moments in zip(quantities, joint, strict=True):
             yield _row(group, network, metric, temperature=temperature, moments=moments)
 
@@ -135,3 +136,36 @@ def _row(
         example_error=float(np.sqrt(covariance.mean())),
         unit=metric.unit,
     )
+
+
+def seed_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The networks with two or more seeds of a table of `between_seeds`, in the columns that `measure` gives.
+
+    `model` is the network, "FAMILY, N parameters, K seeds"; `METRIC` has the mean over seeds with its interval for
+    other seeds and n = seeds, `METRIC_between_seed_std` and `METRIC_example_error` its two kinds of error.
+    """
+    rows: list[Row] = []
+    for row in table[table["seeds"] > 1].to_dict("records"):
+        name = f"{row['family']}, {row['parameters']:,} parameters, {row['seeds']} seeds"
+        numbers = {
+            row["metric"]: (row["value"], row["low"], row["high"], row["seeds"]),
+            f"{row['metric']}_between_seed_std": (row["between_seed_std"], np.nan, np.nan, row["seeds"]),
+            f"{row['metric']}_example_error": (row["example_error"], np.nan, np.nan, row["n"]),
+        }
+        for metric, (value, low, high, n) in numbers.items():
+            rows.append(
+                Row(
+                    model=name,
+                    dataset=row["dataset"],
+                    split=row["split"],
+                    metric=metric,
+                    temperature=row["temperature"],
+                    subset="all seeds",
+                    value=value,
+                    low=low,
+                    high=high,
+                    n=int(n),
+                    unit=row["unit"],
+                )
+            )
+    return tidy(rows)

@@ -30,6 +30,7 @@ from darkprobe.metrics.distinctness import inherent_variance as inherent_varianc
 from darkprobe.metrics.entropy import entropy as entropy
 from darkprobe.metrics.entropy import non_ground_truth_entropy as non_ground_truth_entropy
 from darkprobe.metrics.entropy import non_ground_truth_entropy_normalised as non_ground_truth_entropy_normalised
+from darkprobe.metrics.feature_geometry import centre_cosine_spread as centre_cosine_spread
 from darkprobe.metrics.feature_geometry import centre_cosines as centre_cosines
 from darkprobe.metrics.feature_geometry import feature_compactness as feature_compactness
 from darkprobe.metrics.feature_geometry import linear_cka as linear_cka
@@ -38,6 +39,8 @@ from darkprobe.metrics.fitted_temperature import fitted_temperature as fitted_te
 from darkprobe.metrics.hierarchy import affinity_tree as affinity_tree
 from darkprobe.metrics.hierarchy import block_structure as block_structure
 from darkprobe.metrics.hierarchy import cophenetic_correlation as cophenetic_correlation
+from darkprobe.metrics.hierarchy import path_distances as path_distances
+from darkprobe.metrics.hierarchy import superclasses_of as superclasses_of
 from darkprobe.metrics.human import human_alignment as human_alignment
 from darkprobe.metrics.human import split_half_alignment as split_half_alignment
 from darkprobe.metrics.levels import knowledge_levels as knowledge_levels
@@ -56,5 +59,6 @@ from darkprobe.metrics.topk import primary_confidence as primary_confidence
 from darkprobe.metrics.topk import secondary_confidence as secondary_confidence
 from darkprobe.metrics.topk import secondary_gap as secondary_gap
 from darkprobe.metrics.topk import top_non_target_mass as top_non_target_mass
+from darkprobe.metrics.weight_relations import weight_cosines as weight_cosines
 
 BUILT_IN = tuple(register_metric(metric) for metric in (*_PER_EXAMPLE, *_RANKED, *_PAIRWISE, *_DATASET))

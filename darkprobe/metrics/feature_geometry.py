@@ -76,6 +76,28 @@ def centre_cosines(features: Array, labels: Labels) -> Array:
     return in_kind_of((unit @ unit.T).clamp(-1, 1), features)
 
 
+def centre_cosine_spread(features: Array, labels: Labels) -> float:
+    """How unlike the distances between classes are in feature space: std over pairs of `centre_cosines`.
+
+    Args:
+        features: (example, feature), floating, finite.
+        labels: (example), integers >= 0.
+
+    Returns:
+        In [0, 1]; 0 = every class is as far from every other (a simplex), and the features hold no class relations;
+        descriptive. NaN for fewer than three classes.
+
+    References:
+        Simplex of class centres ("neural collapse"): Papyan, Han and Donoho, PNAS 2020 [recall]; its use as a measure
+        of class relations is our choice [design].
+    """
+    cosines = as_tensor(centre_cosines(features, labels))
+    if len(cosines) < 3:
+        return float("nan")
+    first, second = torch.triu_indices(len(cosines), len(cosines), offset=1)
+    return float(cosines[first, second].std(correction=0))
+
+
 def weight_alignment(features: Array, labels: Labels, weight: Array) -> float:
     """Mean cosine between each class's weights in the last layer and the centre of its features.
 

@@ -1,5 +1,6 @@
 """Class hierarchies: the tree a teacher's affinities grow, and how well it fits a given one."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -57,6 +58,29 @@ def groups_of_classes(
         if name not in home:
             raise UnknownNameError("class", name, home, "Give the superclass of every class.")
     return tuple(home[name] for name in class_names)
+
+
+def superclasses_of(paths: Sequence[Sequence[str]], *, smallest: int = 5) -> tuple[str, ...]:
+    """One superclass for each class of a given hierarchy, however deep.
+
+    Args:
+        paths: for each class the names from the root to the class itself.
+        smallest: a superclass holds at least so many classes, unless there is but one level above the classes.
+
+    Returns:
+        (cls,): the nearest name above the class that has at least `smallest` of the classes below it, or the root.
+
+    References:
+        Our choice [design].
+
+    Example:
+        >>> superclasses_of([("animal", "fish", "trout"), ("animal", "fish", "ray"), ("animal", "cat")], smallest=2)
+        ('fish', 'fish', 'animal')
+    """
+    if all(len(path) == 2 for path in paths):
+        return tuple(path[0] for path in paths)
+    below = Counter(name for path in paths for name in path[:-1])
+    return tuple(next((n for n in reversed(path[:-1]) if below[n] >= smallest), path[0]) for path in paths)
 
 
 def path_distances(paths: Sequence[Sequence[str]]) -> FloatArray:
