@@ -1,5 +1,6 @@
 """`darkprobe extract`."""
 
+import os
 from pathlib import Path
 
 import typer
@@ -34,7 +35,8 @@ def extract(
     check_choice("precision", precision, ("float32", "bf16"))
     declared = tuple(numbers("--temperatures", temperatures))
     Encoding(storage=storage, top_k=top_k, temperatures=declared)
-    examples = load_split(data, split)
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1  # ranks wait for the one that decodes
+    examples = load_split(data, split, wait=not alone)
     shape, classes = examples.input_shape, examples.num_classes
     loaded = [load_model(name, input_shape=shape, num_classes=classes, seed=seed) for name in models]
     store = LogitStore(out, create=True)

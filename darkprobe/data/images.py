@@ -6,18 +6,19 @@ Bytes come in batches, so that neither they nor the pixels ever have to be in me
 import hashlib
 import io
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
-from darkprobe.data.cache import Allocate, cached_array, cached_pixels
-from darkprobe.data.progress import tracked
-from darkprobe.data.split import Split
+from darkprobe.data.cache import Allocate, Offer, cache_folder, cached_array, growing_pixels
+from darkprobe.data.split import PENDING, Split
 from darkprobe.errors import DataError, MissingDependencyError
+from darkprobe.files import content_hash
 from darkprobe.types import IntArray
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ Batches: TypeAlias = Callable[[], Iterator[list[bytes]]]
 """Starts over the encoded images, in row order, some at a time."""
 
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")  # more than 8 bits a channel: a conversion would clip them
+_SHARE = 32  # images that one thread decodes in a row
+_AHEAD = 4  # shares under way for each thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,29 +54,35 @@ class EncodedImages:
     where: str
 
     def split(self, *, dataset: str, name: str, source: str) -> Split:
-        """The split with decoded pixels and ids, both taken from the cache when they are there."""
+        """The split with its ids; pixels are those of the cache, or are being decoded into it (`Growing`)."""
         if not len(self.labels):
             raise DataError(f"load_split: {self.where} must hold examples, got none. Fetch the data again.")
+        pixels = f"{self.key}-pixels-{self.size or 'asis'}"
+        stands_for = content_hash([pixels, list(self.class_names)])
         return Split(
             dataset=dataset,
             name=name,
             kind="image",
-            inputs=cached_pixels(f"{self.key}-pixels-{self.size or 'asis'}", self.decode),
+            # Whoever asks for growing pixels (`load_split(wait=False)`) knows how to read them; others never meet them.
+            inputs=cast(np.ndarray, growing_pixels(pixels, len(self.labels), self.decode)),
             labels=self.labels,
             example_ids=np.array(cached_array(f"{self.key}-ids", self.ids)),
             class_names=self.class_names,
             source=source,
+            stand_in=f"{PENDING}{stands_for[len(PENDING) :]}",
+            fingerprint_file=cache_folder() / f"{self.key}-fingerprint-{stands_for[:16]}.txt",
         )
 
     def ids(self) -> IntArray:
         """Ids of all examples (`content_ids`)."""
         return content_ids(chain.from_iterable(self.batches()), self.labels)
 
-    def decode(self, allocate: Allocate) -> np.ndarray:
+    def decode(self, allocate: Allocate, offer: Offer) -> np.ndarray:
         """Pixels, uint8 (example, height, width, channel): 3 channels, or 1 when every image is grey.
 
         Args:
             allocate: makes the array, given its shape.
+            offer: told how many of the first rows are decoded, and the array once an image with colours was seen.
 
         Raises:
             DataError: an image cannot be decoded, has more than 8 bits a channel, or another size than the first.
@@ -81,16 +90,28 @@ class EncodedImages:
         first = _decode(next(self.batches())[0], self.size, f"{self.where}, row 0")
         pixels = allocate((len(self.labels), *first.shape[:2], 3))
         coloured = False
-        workers = os.cpu_count() or 1
-        with ThreadPoolExecutor(workers) as pool:
-            row = 0
-            for blobs in tracked(self.batches(), rows=len, total=len(self.labels), what=f"decode {self.where}"):
-                share = -(-len(blobs) // workers)
-                starts = range(row, row + len(blobs), share)
-                answers = pool.map(self._fill, [pixels] * len(starts), starts, _shares(blobs, share))
-                coloured |= any(list(answers))
-                row += len(blobs)
+        for ready, colour in self._filled(pixels):
+            coloured |= colour
+            offer(pixels if coloured else None, ready)
         return pixels if coloured else np.ascontiguousarray(pixels[..., :1])
+
+    def _filled(self, pixels: np.ndarray) -> Iterator[tuple[int, bool]]:
+        """Decodes all images on every core, a few at a time, in order: how many rows are done, and whether one of the
+        last few has colour."""
+        workers = os.cpu_count() or 1
+        under_way: deque[tuple[int, Future[bool]]] = deque()
+        row = 0
+        with ThreadPoolExecutor(workers) as pool:
+            for blobs in self.batches():
+                for start in range(0, len(blobs), _SHARE):
+                    share = blobs[start : start + _SHARE]
+                    under_way.append((row + len(share), pool.submit(self._fill, pixels, row, share)))
+                    row += len(share)
+                    if len(under_way) > _AHEAD * workers:
+                        ready, done = under_way.popleft()
+                        yield ready, done.result()
+            for ready, done in under_way:
+                yield ready, done.result()
 
     def _fill(self, pixels: np.ndarray, start: int, blobs: list[bytes]) -> bool:
         """Decodes some images to their rows; returns whether one of them has colour."""
@@ -105,10 +126,6 @@ class EncodedImages:
             coloured |= image.shape[2] == 3
             pixels[row] = image
         return coloured
-
-
-def _shares(blobs: list[bytes], size: int) -> Iterator[list[bytes]]:
-    return (blobs[start : start + size] for start in range(0, len(blobs), size))
 
 
 def _decode(blob: bytes, size: int | None, where: str) -> np.ndarray:

@@ -80,7 +80,7 @@ def find_source(name: str) -> tuple[DataSource, str]:
     return source, argument
 
 
-def load_split(name: str, split: str) -> Split:
+def load_split(name: str, split: str, *, wait: bool = True) -> Split:
     """The examples of one split of a data set.
 
     Args:
@@ -88,6 +88,8 @@ def load_split(name: str, split: str) -> Split:
         split: a split of the data set, or a part of one. `train[:45000]` and `train[45000:]` (counts) or
             `train[:0.9]` and `train[0.9:]` (fractions) cut a split in two that share no example; classes keep their
             shares, and which example falls where depends on its id alone, not on the order of rows.
+        wait: for all pixels. Without it, encoded images that are not in the cache yet are decoded meanwhile, and
+            whoever reads a row of `inputs` waits for that row: made for `extract_logits`.
 
     Raises:
         UnknownNameError: no such data set.
@@ -106,6 +108,7 @@ def load_split(name: str, split: str) -> Split:
             hint = "Hold a part of train out yourself: 'train[:0.9]' to train on and 'train[0.9:]' as validation."
         raise DataError(f"load_split: `split` of {name} must be one of {', '.join(splits)}, got {split!r}. {hint}")
     found = source.read(argument, whole)
+    found = found.decoded() if wait else found
     return found if start is None and stop is None else stratified_part(found, start, stop)
 
 

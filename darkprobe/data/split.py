@@ -1,15 +1,22 @@
 """`Split`: the examples of one part of one data set, with stable ids."""
 
 import hashlib
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from darkprobe.checks import check_labels
+from darkprobe.data.growing import Growing
 from darkprobe.errors import InvalidValueError
+from darkprobe.files import write_text
 from darkprobe.types import IntArray
+
+PENDING = "pending-"
+"""How a stand-in for a fingerprint begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +33,8 @@ class Split:
         example_ids: (example,), int64, unique; the same example has the same id whatever the order of rows.
         class_names: one per class, in label order.
         source: the name it was loaded by, e.g. "parquet:../data".
+        stand_in: of encoded images, 64 characters that stand for the fingerprint while pixels are being decoded.
+        fingerprint_file: where the fingerprint is kept beside cached pixels, or None.
     """
 
     dataset: str
@@ -36,6 +45,8 @@ class Split:
     example_ids: IntArray
     class_names: tuple[str, ...]
     source: str
+    stand_in: str = field(default="", repr=False)
+    fingerprint_file: Path | None = field(default=None, repr=False)
     _fingerprint: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +77,29 @@ class Split:
         """SHA-256 over ids, labels, class names and inputs, examples in order of id: row order does not matter."""
         if self._fingerprint:
             return self._fingerprint
+        kept = self.fingerprint_file
+        if kept is not None and kept.exists():
+            return kept.read_text()
+        found = self._digest()
+        if kept is not None:
+            with suppress(OSError):  # a cache is a convenience
+                write_text(kept, found)
+        return found
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether all pixels are there, so that the fingerprint is known without waiting."""
+        inputs: object = self.inputs
+        return not isinstance(inputs, Growing) or inputs.is_whole
+
+    def decoded(self) -> "Split":
+        """The split with all its pixels, once they are there; shows a progress bar while they are not."""
+        inputs: object = self.inputs
+        if not isinstance(inputs, Growing):
+            return self
+        return replace(self, inputs=inputs.whole(f"decode {self.dataset}/{self.name}"))
+
+    def _digest(self) -> str:
         digest = hashlib.sha256(repr((self.kind, self.inputs.shape[1:], self.class_names)).encode())
         order = np.argsort(self.example_ids)
         digest.update(self.example_ids[order].astype("<i8").tobytes())

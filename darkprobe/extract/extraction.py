@@ -7,7 +7,8 @@ where it was, and ends in the same bytes.
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,19 +91,23 @@ def extract_logits(
     final = store.file_path(model.card, dataset=split.dataset, split=split.name)
     runner = Runner(model, split, views=chosen, precision=precision, features=tuple(features), device=device)
     with runner.evaluating():
-        layout = _layout(runner, encoding, views=views, batch_size=batch_size)
+        describe = partial(_layout, runner, encoding, views=views, batch_size=batch_size)
+        layout = describe(settled=split.is_decoded or final.exists())
         if not is_written(final, layout):
-            _write(final, layout, runner, encoding=encoding, progress=progress)
+            _write(final, layout, runner, encoding=encoding, progress=progress, describe=describe)
     return final
 
 
-def _write(final: Path, layout: Layout, runner: Runner, *, encoding: Encoding, progress: bool) -> None:
+def _write(
+    final: Path, layout: Layout, runner: Runner, *, encoding: Encoding, progress: bool, describe: Callable[..., Layout]
+) -> None:
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun
     with open_part(final, layout, rank=rank, world_size=world_size) as part:
         blocks = _share(part, rank=rank, world_size=world_size)
         what = f"{runner.model.card.model_id} on {runner.split.dataset}/{runner.split.name}"
         _fill(part, runner, encoding, blocks=blocks, what=what if progress else "")
-        part.finish()
+        hurried = layout.header["fingerprint"] == layout.stand_in  # pixels were still being decoded
+        part.finish(describe(settled=True) if hurried else None)
 
 
 def _share(part: PartFile, *, rank: int, world_size: int) -> list[int]:
@@ -139,8 +144,11 @@ def _encoded(runner: Runner, encoding: Encoding, rows: slice) -> dict[str, np.nd
     return arrays | encoding.encode("extract_logits", logits, labels=split.labels[index], example_ids=ids)
 
 
-def _layout(runner: Runner, encoding: Encoding, *, views: int, batch_size: int) -> Layout:
-    """The layout of the file; the shapes are those of a first pass over two examples, and must be right."""
+def _layout(runner: Runner, encoding: Encoding, *, views: int, batch_size: int, settled: bool) -> Layout:
+    """The layout of the file; the shapes are those of a first pass over two examples, and must be right.
+
+    Unless it is `settled` it does without what needs every pixel: the fingerprint and the measured effects.
+    """
     card, split = runner.model.card, runner.split
     probe = runner.run(slice(0, min(2, len(split))))
     seen, wanted = probe["logits"].shape, (min(2, len(split)), card.num_classes)
@@ -169,14 +177,15 @@ def _layout(runner: Runner, encoding: Encoding, *, views: int, batch_size: int) 
         views=views,
         block_rows=min(batch_size, len(split) * max(views, 1)),
         header={
-            "fingerprint": split.fingerprint,
+            "fingerprint": split.fingerprint if settled else split.stand_in,
             "source": split.source,
             "storage": encoding.label,
             "precision": runner.precision,
             "command": _command(runner, encoding, views=views, batch_size=batch_size),
         },
         extra=_view_facts(runner),
-        effects=_effects(runner, encoding),
+        effects=_effects(runner, encoding) if settled else (),
+        stand_in=split.stand_in,
     )
 
 

@@ -31,6 +31,7 @@ def make_layout(
     extra: Mapping[str, Any] | None = None,
     effects: Sequence[Mapping[str, Any]] = (),
     whole: Mapping[str, np.ndarray] | None = None,
+    stand_in: str = "",
 ) -> Layout:
     """The layout of one file; nothing in it depends on time, machine, or where the file is written.
 
@@ -49,6 +50,7 @@ def make_layout(
         extra: JSON-ready facts.
         effects: rows of what the number format does to each metric.
         whole: more arrays that are written at once.
+        stand_in: as in `Layout`.
 
     Raises:
         InvalidValueError: numbers of classes, examples or ids that do not agree, or `extra` that JSON cannot hold.
@@ -84,6 +86,7 @@ def make_layout(
         examples=n,
         views=views,
         block_rows=block_rows,
+        stand_in=stand_in,
     )
 
 

@@ -20,6 +20,7 @@ from darkprobe.store.layout import byte_view, lay_out, write_at
 from darkprobe.store.lock import holding
 from darkprobe.store.schema import Layout, card_of, check_group, digest, text
 
+_COPY_BYTES = 1 << 24
 _SAME = ("fingerprint", "values", "storage", "precision", "examples", "classes", "views")
 
 
@@ -31,12 +32,14 @@ class PartFile:
         path: the part file; `final` is its name when complete.
         layout: what it holds.
         arrays: where each array lies.
+        fingerprint: of the data, as the part file has it: the stand-in when it was begun while they were being decoded.
     """
 
     path: Path
     final: Path
     layout: Layout
     arrays: dict[str, Extent]
+    fingerprint: str
     _descriptor: int
     _pending: dict[int, int] = field(default_factory=dict)
 
@@ -83,15 +86,23 @@ class PartFile:
         for block, value in values.items():
             write_at(self._descriptor, extent.offset + block * extent.dtype.itemsize, np.array([value], extent.dtype))
 
-    def finish(self) -> Path:
-        """Renames the file to its final name when every block is done, and returns the path it now has."""
+    def finish(self, settled: Layout | None = None) -> Path:
+        """Renames the file to its final name when every block is done, and returns the path it now has.
+
+        Args:
+            settled: the layout with the fingerprint and the measured effects, when this one was made while the data
+                were still being decoded.
+        """
         self.sync()
         done = read_flags(self._descriptor, self.arrays)
         if not done.all():
             return self.path
         _flush(self._descriptor)
         if self.final.exists():
+            if not self.path.exists():  # another rank saw the last flag first
+                return self.final
             raise StoreError(f"{self.final} was written by someone else meanwhile. Delete {self.path} or that file.")
+        self._settle(settled or self.layout)
         try:
             self.path.rename(self.final)
         except FileNotFoundError:  # another rank saw the last flag first
@@ -101,6 +112,34 @@ class PartFile:
         _flush(directory)
         os.close(directory)
         return self.final
+
+    def _settle(self, layout: Layout) -> None:
+        """Gives a file that was begun while its data were being decoded the header that an unhurried run writes.
+
+        Attributes are not changed in place, which a kill could leave half done: the rows are copied to a new part file,
+        which takes the place of the old one.
+        """
+        wanted = str(layout.header["fingerprint"])
+        if self.fingerprint == wanted:
+            return
+        if self.fingerprint != self.layout.stand_in:
+            raise StoreError(
+                f"{self.path} was begun with other data (fingerprint {self.fingerprint[:8]}, now {wanted[:8]}). Delete "
+                "it to begin again."
+            )
+        temporary = self.path.with_name(f".{self.path.name}.settled.tmp")
+        arrays = lay_out(temporary, layout)
+        with temporary.open("r+b") as file:
+            for name in (*layout.rows, "blocks/checksum", "blocks/done"):
+                _copy_bytes(self._descriptor, file.fileno(), self.arrays[name], to=arrays[name])
+            _flush(file.fileno())
+        temporary.replace(self.path)
+
+
+def _copy_bytes(source: int, target: int, extent: Extent, *, to: Extent) -> None:
+    for start in range(0, extent.nbytes, _COPY_BYTES):
+        data = os.pread(source, min(_COPY_BYTES, extent.nbytes - start), extent.offset + start)
+        write_at(target, to.offset + start, np.frombuffer(data, np.uint8))
 
 
 @contextmanager
@@ -124,10 +163,15 @@ def open_part(final: Path, layout: Layout, *, rank: int = 0, world_size: int = 1
             stack.enter_context(holding(lock, shared=world_size > 1))
             if world_size > 1:
                 stack.enter_context(holding(lock_path(final, f"rank-{rank}-of-{world_size}.")))
-            arrays = _begin_or_resume(part, layout, rank)
+            arrays, fingerprint = _begin_or_resume(part, layout, rank)
+            if world_size > 1 and fingerprint != layout.header["fingerprint"]:
+                raise StoreError(
+                    f"{part} was begun by one process while it decoded the data. Finish it with one process, or delete "
+                    "it to begin again with several."
+                )
             descriptor = os.open(part, os.O_RDWR)
             stack.callback(os.close, descriptor)
-            yield PartFile(part, final, layout, arrays, descriptor)
+            yield PartFile(part, final, layout, arrays, fingerprint, descriptor)
     except StoreError:
         raise
     except OSError as error:
@@ -213,7 +257,8 @@ def _read(descriptor: int, extent: Extent) -> np.ndarray:
     )  # a file may be cut short
 
 
-def _begin_or_resume(part: Path, layout: Layout, rank: int) -> dict[str, Extent]:
+def _begin_or_resume(part: Path, layout: Layout, rank: int) -> tuple[dict[str, Extent], str]:
+    """Where the arrays of the part file lie, and the fingerprint in it."""
     temporary = part.with_name(f".{part.name}.{rank}.tmp")
     temporary.unlink(missing_ok=True)  # a killed run may have left it
     if not part.exists():
@@ -230,8 +275,11 @@ def _begin_or_resume(part: Path, layout: Layout, rank: int) -> dict[str, Extent]
     except StoreError as error:
         raise StoreError(f"{part} cannot be resumed: {error}. Delete it to begin again.") from error
     wanted = {**layout.header, "digests": text({name: digest(array) for name, array in layout.whole.items()})}
+    fingerprint, stand_in = str(group.attributes["fingerprint"]), layout.stand_in
+    decoding = bool(stand_in) and stand_in in (fingerprint, wanted["fingerprint"])  # compared when all is decoded
+    free = ("effects", "command", *(("fingerprint",) if decoding else ()))
     for key, value in wanted.items():
-        if group.attributes[key] != value and key not in ("effects", "command"):
+        if group.attributes[key] != value and key not in free:
             raise StoreError(
                 f"{part} was begun with another `{key}`: {_short(group.attributes[key])} there, {_short(value)} now. "
                 "Run with the settings it was begun with, or delete it to begin again."
@@ -239,7 +287,7 @@ def _begin_or_resume(part: Path, layout: Layout, rank: int) -> dict[str, Extent]
     shapes = {name: (extent.dtype, extent.shape) for name, extent in arrays.items()}
     if shapes != layout.shapes():
         raise StoreError(f"{part} was begun with other arrays or shapes. Delete it to begin again.")
-    return arrays
+    return arrays, fingerprint
 
 
 def _short(value: str | int) -> str:

@@ -63,6 +63,7 @@ class Layout:
         rows: arrays filled block by block.
         examples, views: number of examples; of views, 0 when there is no view axis.
         block_rows: rows per block; the last may be shorter.
+        stand_in: what stands for the fingerprint in a part file begun while the data were being decoded; "" for none.
     """
 
     header: dict[str, str | int]
@@ -71,6 +72,7 @@ class Layout:
     examples: int
     views: int
     block_rows: int
+    stand_in: str = ""
 
     @property
     def n_rows(self) -> int:
