@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from darkprobe.errors import DataError
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
@@ -46,6 +48,27 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any, *, indent: int | None = 2) -> None:
     """Writes `value` as strict JSON (no NaN) through a rename."""
     write_text(path, json.dumps(value, indent=indent, allow_nan=False, sort_keys=False) + "\n")
+
+
+def read_json(path: Path | str, *, who: str) -> dict[str, Any]:
+    """The JSON object in a file; `who` complains where it is none.
+
+    Raises:
+        DataError: the file cannot be read, is not JSON, or holds something else than an object.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"{who}: {path} must be JSON, got something else ({error}). Restore the file, or remove it and run the "
+            "command that wrote it again."
+        ) from error
+    if not isinstance(found, dict):
+        raise DataError(
+            f"{who}: {path} must hold a JSON object, got {type(found).__name__}. Restore the file, or remove it and "
+            "run the command that wrote it again."
+        )
+    return found
 
 
 def content_hash(value: Any) -> str:

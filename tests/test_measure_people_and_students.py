@@ -82,7 +82,7 @@ class TestPeople:
         assert read_votes(tmp_path / "alone.npy")[1] is None
         assert read_votes(tmp_path / "h-counts.npy")[1] is not None
         (tmp_path / "text.npy").write_text("no array")
-        with pytest.raises(InvalidValueError, match=r"must be a NumPy \.npy file"):
+        with pytest.raises(DataError, match=r"text.npy cannot be read as .npy"):
             read_votes(tmp_path / "text.npy")
 
 

@@ -16,6 +16,7 @@ from darkprobe.data.options import dataset_id
 from darkprobe.data.sources import register_data
 from darkprobe.data.split import Split
 from darkprobe.errors import DataError
+from darkprobe.numpy_files import check_npz
 from darkprobe.types import IntArray
 
 _PREFIX = "inputs_"
@@ -29,8 +30,9 @@ def _open(argument: str) -> np.lib.npyio.NpzFile:
             "numpy.savez, or check the path."
         )
     try:
+        check_npz(path)
         content = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # whatever the parsers of zip and NumPy stumble over
         raise DataError(
             f"load_split: npz:FILE must be a readable .npz archive, got {argument} ({error}). Write it again."
         ) from error
@@ -90,7 +92,7 @@ def _array(content: np.lib.npyio.NpzFile, key: str, where: str) -> np.ndarray:
         raise DataError(f"load_split: {where} must hold `{key}`, got {', '.join(content.files)}. Add the array.")
     try:
         array: np.ndarray = content[key]
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # as above: the bytes are decompressed only here
         raise DataError(
             f"load_split: `{key}` of {where} must be a plain array, got one that is damaged or holds Python objects, "
             "which are not read. Save numbers only."

@@ -16,6 +16,7 @@ from darkprobe.measure.records import Group, Records, SoftLabelRecord, groups_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics.class_affinity import class_affinity_correlation, class_affinity_matrix
 from darkprobe.metrics.human import METHODS, ceiling_from_halves, halves, human_alignment, split_half_alignment
+from darkprobe.store.arrays_in import read_arrays
 from darkprobe.types import FloatArray, IntArray
 
 REFERENCE = "people"
@@ -81,9 +82,10 @@ def read_votes(path: Path) -> tuple[FloatArray, IntArray | None]:
     """Votes from a .npy file, and the counts: itself, or for `...probs.npy` the `...counts.npy` beside it.
 
     Raises:
-        InvalidValueError: the file is no array of numbers with two axes.
+        DataError: the file cannot be read.
+        InvalidValueError: it holds no array of numbers with two axes.
     """
-    votes = next(iter(read_arrays(path).values()))
+    votes = read_arrays(path).get("values", np.empty(0))
     if votes.ndim != 2 or votes.dtype.kind not in "iuf":
         raise InvalidValueError(
             f"read_votes: {path} must hold numbers of shape (example, cls), got {votes.dtype} {votes.shape}. "

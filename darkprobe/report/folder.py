@@ -14,7 +14,6 @@
 * `figures/*.png|svg` with `.csv` and `.json` of the same name beside each.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from darkprobe.errors import DataError
+from darkprobe.files import read_json
 
 PICTURES = (".svg", ".png")
 
@@ -91,19 +91,7 @@ def read_study_folder(directory: Path | str) -> StudyFolder:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(
-            f"write_report: {path.name} must be JSON, got something else ({error}). Run the study again."
-        ) from error
-    if not isinstance(found, dict):
-        raise DataError(
-            f"write_report: {path.name} must hold an object, got {type(found).__name__}. Run the study again."
-        )
-    return found
+    return read_json(path, who="write_report") if path.is_file() else {}
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -1,18 +1,13 @@
 """Reads arrays from .npy, .npz, .csv, .parquet and .safetensors files of others; nothing in them is ever run."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from darkprobe.errors import DataError, MissingDependencyError, UnknownNameError
+from darkprobe.numpy_files import check_npy, check_npz
 from darkprobe.store.guarded import read_in_child
-
-_MAX_HEADER = 1 << 16
-_MAX_RATIO = 1100
-"""Above what deflate can reach (1032:1) a member of an archive cannot be honest."""
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
@@ -41,41 +36,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _npy(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file:
-        _declared(file)
+    check_npy(path)
     return {"values": np.load(path, mmap_mode="r", allow_pickle=False)}
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            _check_member(path, archive, member)
+    check_npz(path)
     with np.load(path, allow_pickle=False) as loaded:
         return {name: loaded[name] for name in loaded.files}
-
-
-def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Refuses a member whose header declares more than it holds, before memory is taken for it."""
-    with archive.open(member) as file:
-        dtype, declared = _declared(file)
-    if dtype.hasobject or declared != member.file_size or member.file_size > _MAX_RATIO * max(member.compress_size, 1):
-        raise DataError(
-            f"{path}: member {member.filename!r} holds Python objects or not the {declared} bytes that its header "
-            "declares. Write it again with numpy.savez."
-        )
-
-
-def _declared(file: IO[bytes]) -> tuple["np.dtype[np.generic]", int]:
-    """Type of an .npy file's values and the bytes it should have in all, found without trusting its header's length."""
-    start = file.read(12)
-    file.seek(0)
-    version = np.lib.format.read_magic(file)
-    length = int.from_bytes(start[8:10] if version == (1, 0) else start[8:12], "little")
-    if length > _MAX_HEADER or version not in ((1, 0), (2, 0), (3, 0)):
-        raise ValueError(f"version {version} and a header of {length} bytes")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return dtype, file.tell() + dtype.itemsize * int(np.prod(shape, dtype=object))
 
 
 def _csv(path: Path) -> dict[str, np.ndarray]:

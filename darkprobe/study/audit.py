@@ -43,15 +43,18 @@ def read_logs(path: Path | str) -> pd.DataFrame:
     if twice.any():
         row = table[twice].iloc[0]
         raise DataError(
-            f"audit: every (method, seed, epoch) must stand once, got {row['method']}, seed {row['seed']}, epoch "
-            f"{row['epoch']} twice. Give runs different seeds."
+            f"audit: every (method, seed, epoch) must stand once in {path}, got {row['method']}, seed {row['seed']}, "
+            f"epoch {row['epoch']} twice. Give runs different seeds."
         )
     for name in [c for c in ("accuracy", "val_accuracy") if c in table]:
-        if not table[name].between(0, 1).all():
+        values = pd.to_numeric(table[name], errors="coerce")
+        wrong = table[name][~values.between(0, 1)]
+        if len(wrong):
             raise DataError(
-                f"audit: `{name}` must be fractions in [0, 1], got {table[name].min()} to {table[name].max()}. Divide "
-                "percents by 100, and leave out epochs without a value."
+                f"audit: `{name}` in {path} must be fractions in [0, 1], got {wrong.iloc[0]!r} and {len(wrong)} such "
+                "values in all. Divide percents by 100, and leave out epochs without a value."
             )
+        table[name] = values
     return table
 
 

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from darkprobe.errors import DarkprobeError
-from darkprobe.files import content_hash, write_json
+from darkprobe.errors import DarkprobeError, DataError
+from darkprobe.files import content_hash, read_json, write_json
 
 Result = dict[str, Any]
 """What one member came to, JSON-ready."""
@@ -63,7 +63,7 @@ class Ledger:
         self.directory = directory
         self._results: dict[str, Result] = {}
         for path in sorted((directory / "cells").glob("*.json")):
-            stored = json.loads(path.read_text())
+            stored = _read_cell(path)
             if "members" in stored:  # a file of another layout holds nothing that could be used
                 cell = Cell(kind=stored["kind"], shared=stored["shared"], members=tuple(stored["members"]))
                 self._take(cell, stored["results"])
@@ -77,7 +77,7 @@ class Ledger:
     def add(self, cell: Cell, results: list[Result]) -> None:
         """Writes the results of a cell, through a rename, and takes them up."""
         record = {"kind": cell.kind, "shared": cell.shared, "members": cell.members, "results": results}
-        write_json(cell.path(self.directory), record, indent=None)
+        write_json(cell.path(self.directory), {**record, "sha256": content_hash(record)}, indent=None)
         self._take(cell, results)
 
     def _take(self, cell: Cell, results: list[Result]) -> None:
@@ -99,6 +99,18 @@ class Ledger:
     def results(self, cell: Cell) -> list[Result]:
         """One result a member, each with the `cell_id` under which it was stored."""
         return [self[address] for address in cell.addresses]
+
+
+def _read_cell(path: Path) -> dict[str, Any]:
+    """What a cell's file holds, after its hash has been found right (files of before the hash have none)."""
+    stored = read_json(path, who="study")
+    claimed = stored.pop("sha256", None)
+    if claimed is not None and claimed != content_hash(stored):
+        raise DataError(
+            f"study: {path} must match its own hash, got a file that was changed or damaged. Remove it: the same "
+            "`darkprobe verify` runs its cell again, and no other."
+        )
+    return stored
 
 
 class SerialExecutor(Executor):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from darkprobe.errors import DataError
+from darkprobe.files import read_json
 from darkprobe.study.plan import Study
 from darkprobe.study.status import read_plan
 
@@ -56,7 +57,7 @@ def read_outcome(directory: Path | str) -> Outcome:
     """
     directory = Path(directory)
     study = read_plan(directory)
-    choices = json.loads((directory / "study.json").read_text(encoding="utf-8")).get("choices")
+    choices = read_json(directory / "study.json", who="read_outcome").get("choices")
     if choices is None or not (directory / "runs.csv").is_file():
         raise DataError(
             f"read_outcome: the study in {str(directory)!r} must be finished, got one that is not. Run its `darkprobe "

@@ -38,7 +38,7 @@ def read_study(path: Path | str) -> Study:
         raise DataError(f"read_study: `path` must be a file, got {str(path)!r}, where there is none. Correct it.")
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"read_study: {path} must be a TOML file, got something else ({error}). Correct it.") from error
     return study_from(values, source=str(path))
 
@@ -56,7 +56,9 @@ def study_from(values: Mapping[str, Any], *, source: str) -> Study:
         error = errors.errors()[0]
         place = ".".join(str(part) for part in error["loc"])
         if error["type"] == "value_error":  # one of our own, from the record's own checks
-            raise error["ctx"]["error"] from None
+            refusal: Exception = error["ctx"]["error"]
+            refusal.add_note(f"(in {source})")
+            raise refusal from None
         raise InvalidTypeError(
             f"read_study: `{place}` of {source} must be right, got {error['input']!r}: {error['msg']}. Correct it."
         ) from None

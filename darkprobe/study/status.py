@@ -3,21 +3,21 @@
 import json
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from darkprobe.data import load_split
 from darkprobe.errors import DataError
+from darkprobe.files import read_json
 from darkprobe.study.cells import Cell, Ledger, Result
 from darkprobe.study.choices import choose
 from darkprobe.study.estimate import count_cells
+from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.plan_file import study_from
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
-from darkprobe.study.students import student_cell
+from darkprobe.study.students import student_cells
 from darkprobe.study.teachers import stems_of, teacher_cells
 
 KINDS = ("teachers", "pilot students", "confirm students")
@@ -69,7 +69,7 @@ def read_plan(directory: Path | str) -> Study:
             f"study: `directory` must hold a study (study.json), got {str(directory)!r}, which has none. Give the "
             "--out of `darkprobe verify`."
         )
-    values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    values = read_json(path, who="study")
     known = {field.name for field in fields(Study)}
     return study_from({name: value for name, value in values.items() if name in known}, source=str(path))
 
@@ -96,19 +96,21 @@ def _stored(study: Study, ledger: Ledger) -> tuple[list[Result], list[Result], l
         return teachers, [], []
     stems = stems_of(cells, [ledger.results(cell) for cell in cells])
     chosen = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}
-    pilot_cells = {r: student_cell(study, r, students, read_test=False) for r, students in chosen.items()}
-    pilot = _present(list(pilot_cells.values()), ledger)
-    if any(ledger.missing(cell) for cell in pilot_cells.values()):
+    cells_of = {r: student_cells(study, r, students, read_test=False) for r, students in chosen.items()}
+    pilot_cells = [cell for some in cells_of.values() for cell in some]
+    pilot = _present(pilot_cells, ledger)
+    if any(ledger.missing(cell) for cell in pilot_cells):
         return teachers, pilot, []
     rows: list[dict[str, Any]] = []
     for r, students in chosen.items():
-        dataset = load_split(study.data_of(r), "val").dataset
-        results = ledger.results(pilot_cells[r])
+        dataset = study_split(study, r, "val").dataset
+        results = [result for cell in cells_of[r] for result in ledger.results(cell)]
         rows += run_rows(study, students, results, phase="pilot", replicate=r, dataset=dataset)
     choices = choose(study, to_table(rows))
     last = [
-        student_cell(study, r, confirm_students(study, r, stems, choices=choices), read_test=True)
+        cell
         for r in study.confirm_replicates
+        for cell in student_cells(study, r, confirm_students(study, r, stems, choices=choices), read_test=True)
     ]
     return teachers, pilot, _present(last, ledger)
 

@@ -4,7 +4,9 @@ Read formats: PyTorch archives (`weights_only=True`: a hostile pickle is refused
 """
 
 import hashlib
+import io
 import json
+import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -49,19 +51,28 @@ def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        with warnings.catch_warnings():  # torch warns of old pickle protocols before it refuses what they hold
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), _WithinTheFile(io.FileIO(path)) as file:
+            warnings.simplefilter("ignore")  # torch warns of old pickle protocols before it refuses what they hold
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"load_model: checkpoint must hold tensors only, got {path.name}, which is damaged or would run code when "
             "opened; it was not run. Save it again as a state dict or as safetensors."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # what torch raises on a damaged file is whatever its parser stumbled over
         raise CheckpointError(
             f"load_model: checkpoint must be a readable PyTorch file, got {path.name} ({_first_line(error)}). "
             "Fetch or save it again."
         ) from error
+
+
+class _WithinTheFile(io.BufferedReader):
+    """A file that never takes memory for more bytes than it has left, whatever length its content declares."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes, all that is left for None or -1."""
+        left = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def _first_line(error: BaseException) -> str:
