@@ -1,16 +1,23 @@
 """`profile`, `compare` and `metrics` on the command line: readable tables, stable JSON, one-sentence errors."""
 
+import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from darkprobe.cards import read_knowledge_card, write_knowledge_card
 from darkprobe.cli import app
 from darkprobe.cli.tables import number
-from darkprobe.errors import InvalidValueError, StoreError, UnknownNameError
+from darkprobe.errors import DataError, InvalidValueError, StoreError, UnknownNameError
+from darkprobe.measure import compare_cards
 from darkprobe.measure.table import COLUMNS
 from darkprobe.metrics import METRICS
 from darkprobe.store import LogitStore
@@ -126,3 +133,166 @@ def test_wrong_use_is_one_sentence(store: Path, tmp_path: Path) -> None:
 )
 def test_numbers_show_the_digits_that_the_interval_supports(value: float, low: float, high: float, text: str) -> None:
     assert number(value, low, high) == text
+
+
+def test_seeds_of_a_network_are_told_apart_from_examples(store: Path, tmp_path: Path) -> None:
+    text = run("profile", store, "--resamples", "10", "--json", tmp_path / "rows.json")
+    for part in ("several seeds of a network", "mlp/plain, 900 parameters, 2 seeds", "std of seeds", "from examples"):
+        assert part in text
+    rows = [row for row in json.loads((tmp_path / "rows.json").read_text()) if row["subset"] == "all seeds"]
+    assert {row["metric"] for row in rows} >= {"entropy", "entropy_between_seed_std", "entropy_example_error"}
+    single = run("profile", store, "--resamples", "10", "--model", "mlp-8.s0", "--model", "mlp-64.s2")
+    assert "seeds" not in single
+
+
+def test_by_class_and_hierarchy(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree.csv").write_text("".join(f"{name},{'early' if name < 'd' else 'late'}\n" for name in "abcdef"))
+    text = run(
+        "profile", store, "--resamples", "10", "--by", "class", "--hierarchy", tmp_path / "tree.csv", "--model",
+        "mlp-8.s0", "--json", tmp_path / "rows.json",
+    )  # fmt: skip
+    assert max(len(line) for line in text.splitlines()) <= 100
+    for part in ("mlp-8.s0 by class · T = 4", "fit to the hierarchy", "blocks"):
+        assert part in text
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert {row["subset"] for row in rows} >= {f"class {name}" for name in "abcdef"}
+    assert {"cophenetic_correlation", "block_structure"} <= {row["metric"] for row in rows}
+    pairs = run("compare", store, "--resamples", "5", "--by", "class", "--model", "mlp-8.s0", "--model", "mlp-64.s2")
+    assert "mlp-8.s0 : mlp-64.s2 by class" in pairs and max(len(line) for line in pairs.splitlines()) <= 100
+    with pytest.raises(UnknownNameError, match="unknown way to split tables 'classes'"):
+        run("profile", store, "--by", "classes")
+    with pytest.raises(UnknownNameError, match="unknown class 'a'"):
+        run("profile", store, "--resamples", "2", "--hierarchy", "cifar10")
+    with pytest.raises(DataError, match="must hold features, got none"):
+        run("profile", store, "--resamples", "2", "--features")
+
+
+def test_metrics_without_a_column_are_listed_beside_others(store: Path) -> None:
+    text = run("profile", store, "--metric", "accuracy", "--metric", "ece_debiased", "--resamples", "5")
+    assert "accuracy" in text and "ece_debiased" in text
+
+
+class TestCards:
+    def cards(self, store: Path, folder: Path, *models: str) -> list[Path]:
+        paths = [folder / f"{model}.json" for model in models]
+        for model, path in zip(models, paths, strict=True):
+            run("card", model, store, "-o", path)
+        return paths
+
+    def test_cards_agree_with_the_store(self, store: Path, tmp_path: Path) -> None:
+        first, second = self.cards(store, tmp_path, "mlp-8.s0", "mlp-64.s2")
+        text = run("compare", first, second, "--json", tmp_path / "pairs.json")
+        assert "mlp-8.s0 : mlp-64.s2" in text and "accuracy" in text
+        assert max(len(line) for line in text.splitlines()) <= 100
+        (pair,) = [row for row in json.loads((tmp_path / "pairs.json").read_text()) if row["reference"]]
+        run("compare", store, "--resamples", "2", "--temperatures", "4", "--model", "mlp-8.s0", "--model", "mlp-64.s2",
+            "--json", tmp_path / "store.json")  # fmt: skip
+        rows = json.loads((tmp_path / "store.json").read_text())
+        expected = next(row for row in rows if row["metric"] == "class_affinity" and row["subset"] == "all")
+        assert pair["value"] == pytest.approx(expected["value"], abs=1e-4) and pair["n"] == 300
+
+    def test_a_card_with_a_store(self, store: Path, tmp_path: Path) -> None:
+        (card,) = self.cards(store, tmp_path, "mlp-8.s0")
+        text = run("compare", card, store, "--model", "mlp-64.s3")
+        assert "mlp-8.s0 : mlp-64.s3" in text
+        with pytest.raises(InvalidValueError, match=r"'mlp-8\.s0' twice"):
+            run("compare", card, store)
+
+    def test_refusals(self, store: Path, tmp_path: Path) -> None:
+        first, second = self.cards(store, tmp_path, "mlp-8.s0", "mlp-64.s2")
+        with pytest.raises(InvalidValueError, match="`cards` must be two or more, got 1"):
+            run("compare", first)
+        with pytest.raises(InvalidValueError, match="one store holds the models"):
+            run("compare", store, store)
+        card = read_knowledge_card(second)
+        other = dataclasses.replace(card, fingerprint="1" * 64)
+        write_knowledge_card(other, tmp_path / "other.json")
+        with pytest.raises(DataError, match="must be of the same examples, got other data fingerprints"):
+            run("compare", first, tmp_path / "other.json")
+        write_knowledge_card(dataclasses.replace(card, split="train"), tmp_path / "train.json")
+        with pytest.raises(DataError, match="same data set and split, got toy/test from"):
+            run("compare", first, tmp_path / "train.json")
+        second.write_text(second.read_text().replace("900", "901"))
+        with pytest.raises(DataError, match="match its own hash"):
+            run("compare", first, second)
+
+    def test_cards_that_keep_a_part_of_the_matrix_compare_what_they_keep(self, store: Path, tmp_path: Path) -> None:
+        first, second = (read_knowledge_card(p) for p in self.cards(store, tmp_path, "mlp-8.s0", "mlp-64.s2"))
+        short = [
+            dataclasses.replace(
+                card,
+                affinity_classes=tuple(row[:2] for row in card.affinity_classes),
+                affinity_values=tuple(row[:2] for row in card.affinity_values),
+            )
+            for card in (first, second)
+        ]
+        table = compare_cards(short)
+        (row,) = table[table["reference"].notna()].to_dict("records")
+        shared = [
+            len(set(a[:2]) & set(b[:2])) / 2
+            for a, b in zip(first.affinity_classes, second.affinity_classes, strict=True)
+        ]
+        assert row["metric"] == "class_top2_overlap" and row["value"] == pytest.approx(np.mean(shared))
+
+
+PLUGIN = """
+import numpy as np
+from darkprobe import register_metric
+from darkprobe.metrics import Metric
+
+register_metric(
+    Metric(
+        name="logit_range",
+        kind="per_example",
+        summary="Largest minus smallest logit over T.",
+        function=lambda logits, labels, *, temperature: np.ptp(logits, axis=-1) / temperature,
+    )
+)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Iterator[Path]:
+    """A file with a metric of one's own; what it registered is forgotten afterwards."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    yield tmp_path / "mine.py"
+    METRICS._records.pop("logit_range", None)
+    sys.modules.pop("darkprobe_plugin_mine", None)
+
+
+class TestPlugin:
+    def test_a_metric_of_ones_own_in_profile_plot_and_catalogue(
+        self, store: Path, tmp_path: Path, plugin: Path
+    ) -> None:
+        text = run("--plugin", plugin, "profile", store, "--resamples", 5, "--json", tmp_path / "rows.json")
+        assert "logit_range" in text
+        rows = [r for r in json.loads((tmp_path / "rows.json").read_text()) if r["metric"] == "logit_range"]
+        entry = LogitStore(store).entries(model="mlp-8.s0")[0]
+        found = next(r for r in rows if r["model"] == "mlp-8.s0" and r["temperature"] == 4 and r["subset"] == "all")
+        assert found["value"] == pytest.approx(np.ptp(np.asarray(entry.logits), axis=1).mean() / 4, rel=1e-6)
+        assert found["low"] < found["value"] < found["high"]
+        for kind in ("capacity", "temperature"):
+            output = tmp_path / f"{kind}.png"
+            run("--plugin", plugin, "plot", kind, store, "-o", output, "--metric", "logit_range")
+            assert "logit_range" in output.with_suffix(".csv").read_text()
+        assert "Largest minus smallest" in run("--plugin", plugin, "metrics", "show", "logit_range")
+
+    def test_refusals(self, tmp_path: Path, plugin: Path) -> None:
+        with pytest.raises(InvalidValueError, match="--plugin must be a Python file"):
+            run("--plugin", tmp_path / "no.py", "metrics", "list")
+        plugin.write_text("1 / 0\n")
+        with pytest.raises(DataError, match="must run without an error, got ZeroDivisionError"):
+            run("--plugin", plugin, "metrics", "list")
+        plugin.write_text(PLUGIN.replace("logit_range", "entropy"))
+        with pytest.raises(InvalidValueError, match="'entropy', which is taken"):
+            run("--plugin", plugin, "metrics", "list")
+
+    def test_the_environment_names_plugins_too(self, tmp_path: Path, plugin: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "darkprobe", "metrics", "list", "logit*"],
+            env={**os.environ, "DARKPROBE_PLUGINS": str(plugin)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0 and "logit_range" in done.stdout, done.stderr

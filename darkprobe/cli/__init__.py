@@ -6,6 +6,7 @@ Modules here import only typer at the top, and what they call inside the functio
 """
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -18,6 +19,7 @@ from darkprobe.cli.compare import compare
 from darkprobe.cli.distill import distill
 from darkprobe.cli.extract import extract
 from darkprobe.cli.plot import app as plot_app
+from darkprobe.cli.plugins import load_plugins
 from darkprobe.cli.profile import profile
 from darkprobe.cli.report import report
 from darkprobe.cli.verify import verify
@@ -41,8 +43,14 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
+    plugin: list[Path] = typer.Option(
+        [],
+        "--plugin",
+        envvar="DARKPROBE_PLUGINS",
+        help="Python file of yours to run first: it registers metrics, methods, models or data. May be given twice.",
+    ),
 ) -> None:
-    pass
+    load_plugins(plugin)
 
 
 app.command()(profile)

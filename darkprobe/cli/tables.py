@@ -1,4 +1,4 @@
-"""Tables on the terminal and rows in a file, shared by `profile` and `compare`."""
+"""Tables on the terminal, rows in a file and the options that verbs share."""
 
 import math
 from collections.abc import Iterator
@@ -14,45 +14,6 @@ if TYPE_CHECKING:
     from darkprobe.types import Subset
 
 WIDTH = 100
-_SOFT_LABELS = {
-    "non_target_mass": "1 - p_y",
-    "inherent_std": "x std of pt",
-    "distinctness_std": "= distinctness",
-    "non_ground_truth_entropy": "H(pt), nats",
-}
-_SCORES = {
-    "accuracy": "accuracy",
-    "nll": "NLL, nats",
-    "brier": "Brier",
-    "ece": "ECE",
-    "fitted_temperature": "fitted T",
-}
-_LEVELS = {
-    "level_label_smoothing": "as smoothing",
-    "level_instance_confidence": "+ confidence",
-    "level_class_relations": "+ relations",
-    "level_instance_detail": "+ detail",
-}
-_PEOPLE = {
-    "human_spearman": "Spearman",
-    "human_spearman_ceiling": "ceiling",
-    "human_pearson": "Pearson",
-    "human_class_affinity": "by class",
-    "human_class_affinity_ceiling": "ceiling",
-}
-_STUDENT = {
-    "rescaling_factor_lower_quartile": "lower quartile",
-    "rescaling_factor_median": "median w",
-    "rescaling_factor_upper_quartile": "upper",
-    "rescaling_factor_difficulty": "with difficulty",
-}
-_AFFINITY = {
-    "kendall": "Kendall",
-    "spearman": "Spearman",
-    "class_affinity": "by class",
-    "agreement": "agreement",
-    "kl_from_reference": "KL, nats",
-}
 
 
 def parse_temperatures(text: str) -> tuple[float, ...]:
@@ -65,6 +26,14 @@ def parse_temperatures(text: str) -> tuple[float, ...]:
         raise InvalidValueError(
             f"--temperatures must be numbers > 0 between commas, got {text!r}. Write e.g. --temperatures 1,4."
         ) from None
+
+
+def check_by(by: str | None) -> None:
+    """Refuses what tables cannot be split by."""
+    from darkprobe.errors import UnknownNameError
+
+    if by not in (None, "class"):
+        raise UnknownNameError("way to split tables", str(by), ("class",), "Write --by class.")
 
 
 def parse_subsets(text: str) -> "tuple[Subset, ...]":
@@ -94,42 +63,7 @@ def _short(text: str) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def profile_tables(table: "pd.DataFrame") -> "Iterator[Table]":
-    """For each data set and split: scores, then soft labels by subset; other metrics are listed below them."""
-    for (dataset, split), part in table.groupby(["dataset", "split"], sort=False):
-        where = f"{dataset}/{split}"
-        yield from _wide(part[part["subset"] == "all"], _SCORES, title=f"{where} · scores · all examples", once=True)
-        for subset, rows in part.groupby("subset", sort=False):
-            yield from _wide(rows, _SOFT_LABELS, title=f"{where} · soft labels · {subset} examples")
-        yield from _wide(part, _LEVELS, title=f"{where} · levels of knowledge, nats")
-        yield from _wide(part, _PEOPLE, title=f"{where} · against people")
-        yield from _wide(part, _STUDENT, title=f"{where} · gradient factor w of the student, by teacher")
-        shown = {**_SOFT_LABELS, **_SCORES, **_LEVELS, **_PEOPLE, **_STUDENT}
-        if not part["metric"].isin(list(shown)).any():
-            yield _long(part, title=where)
-
-
-def comparison_tables(table: "pd.DataFrame") -> "Iterator[Table]":
-    """For each data set and split: affinity and agreement by subset, then floors, ceilings and consistency."""
-    for (dataset, split), part in table.groupby(["dataset", "split"], sort=False):
-        where = f"{dataset}/{split}"
-        for subset, rows in part.groupby("subset", sort=False):
-            yield from _wide(rows, _AFFINITY, title=f"{where} · pairs · {subset} examples")
-        scale = part[part["metric"].str.contains("_floor_|_ceiling|_consistency")]
-        for metric in ("spearman", "class_affinity"):
-            rows = scale[scale["metric"].str.startswith(f"{metric}_")]
-            headings = {
-                f"{metric}_floor_permuted": "floor: chance",
-                f"{metric}_floor_within_class": "floor: class only",
-                f"{metric}_ceiling": "ceiling: seeds",
-                f"{metric}_consistency": "consistency",
-            }
-            yield from _wide(rows, headings, title=f"{where} · scale of {metric} · all examples")
-        if not part["metric"].isin(list(_AFFINITY)).any():
-            yield _long(part, title=where)
-
-
-def _wide(rows: "pd.DataFrame", headings: dict[str, str], *, title: str, once: bool = False) -> "Iterator[Table]":
+def wide(rows: "pd.DataFrame", headings: dict[str, str], *, title: str, pairs: bool = False) -> "Iterator[Table]":
     """One line per model (or pair) and temperature, one column per metric; metrics without temperature repeat."""
     rows = rows[rows["metric"].isin(list(headings))]
     if rows.empty:
@@ -137,8 +71,7 @@ def _wide(rows: "pd.DataFrame", headings: dict[str, str], *, title: str, once: b
     from rich.text import Text
 
     scales = sorted(rows["temperature"].dropna().unique()) or [math.nan]
-    table = _table(title)
-    pairs = rows["reference"].nunique() > 1 or rows["metric"].isin(list(_AFFINITY)).any() or "scale of" in title
+    table = new_table(title)
     table.add_column("models" if pairs else "model", overflow="fold")
     table.add_column("T", justify="right")
     shown = [metric for metric in headings if (rows["metric"] == metric).any()]
@@ -153,8 +86,13 @@ def _wide(rows: "pd.DataFrame", headings: dict[str, str], *, title: str, once: b
             cells = [_cell(at[at["metric"] == metric], repeat=first) for metric in shown]
             counted = at[at["metric"] == shown[0]]["n"]
             counts = f"{int(counted.iloc[0]):,}" if first and len(counted) else ""
-            table.add_row(Text(name if first else ""), "-" if math.isnan(scale) else f"{scale:g}", *cells, counts)
+            table.add_row(Text(name if first else ""), temperature_cell(scale), *cells, counts)
     yield table
+
+
+def temperature_cell(temperature: float) -> str:
+    """A temperature, or a dash for numbers that have none."""
+    return "-" if math.isnan(temperature) else f"{temperature:g}"
 
 
 def _cell(rows: "pd.DataFrame", *, repeat: bool) -> str:
@@ -164,24 +102,25 @@ def _cell(rows: "pd.DataFrame", *, repeat: bool) -> str:
     return number(float(row["value"]), float(row["low"]), float(row["high"]))
 
 
-def _long(rows: "pd.DataFrame", *, title: str) -> "Table":
+def long(rows: "pd.DataFrame", *, title: str) -> "Table":
     """One line per number, for metrics that have no column in the wide tables."""
     from rich.text import Text
 
-    table = _table(title)
+    table = new_table(title)
     for heading in ("model", "metric"):
         table.add_column(heading, overflow="fold")
     for heading in ("T", "subset", "value", "n"):
         table.add_column(heading, justify="right", no_wrap=True)
     for _, row in rows.iterrows():
-        name = row["model"] if row["reference"] is None else f"{row['model']} : {row['reference']}"
-        scale = "-" if math.isnan(row["temperature"]) else f"{row['temperature']:g}"
+        name = f"{row['model']} : {row['reference']}" if isinstance(row["reference"], str) else row["model"]
+        scale = temperature_cell(row["temperature"])
         value = number(float(row["value"]), float(row["low"]), float(row["high"]))
         table.add_row(Text(str(name)), row["metric"], scale, row["subset"], value, f"{row['n']:,}")
     return table
 
 
-def _table(title: str) -> "Table":
+def new_table(title: str) -> "Table":
+    """An empty table in the look of all."""
     from rich.table import Table
 
     return Table(title=f"{title} · 95 % intervals", title_justify="left", box=None, header_style="bold", pad_edge=False)

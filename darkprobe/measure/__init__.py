@@ -4,6 +4,7 @@ from darkprobe.measure.bands import capacity_bands as capacity_bands
 from darkprobe.measure.bands import temperature_bands as temperature_bands
 from darkprobe.measure.by_class import compare_by_class as compare_by_class
 from darkprobe.measure.by_class import measure_by_class as measure_by_class
+from darkprobe.measure.card_comparison import compare_cards as compare_cards
 from darkprobe.measure.class_relations import measure_hierarchy as measure_hierarchy
 from darkprobe.measure.comparison import compare as compare
 from darkprobe.measure.features import measure_features as measure_features

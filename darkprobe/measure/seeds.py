@@ -17,6 +17,8 @@ from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import METRICS, Metric
 
+SEED_METRICS = ("distinctness_std", "non_target_mass", "inherent_std", "entropy", "accuracy")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeedRow:
@@ -50,7 +52,7 @@ class SeedRow:
 def between_seeds(
     store: Records,
     *,
-    metrics: Sequence[str] = ("distinctness_std", "non_target_mass", "inherent_std", "entropy", "accuracy"),
+    metrics: Sequence[str] = SEED_METRICS,
     temperatures: Sequence[float] = (1.0, 4.0),
     dataset: str | None = None,
     split: str | None = None,
