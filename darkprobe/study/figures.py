@@ -7,6 +7,7 @@ import pandas as pd
 
 from darkprobe.plots import plot_capacity, plot_controls, plot_effects, plot_mismatch, plot_temperature, save_figure
 from darkprobe.study.plan import Study
+from darkprobe.study.softlabels import SHOWN, shown_metrics
 
 
 def draw_figures(study: Study, directory: Path, *, tables: dict[str, pd.DataFrame], facts: dict[str, Any]) -> None:
@@ -17,6 +18,7 @@ def draw_figures(study: Study, directory: Path, *, tables: dict[str, pd.DataFram
         ("distinctness_std", "capacity"),
         ("inherent_std", "capacity_shape"),
         ("non_target_mass", "capacity_mass"),
+        *((name, f"capacity_{name}") for name in shown_metrics()[len(SHOWN) :]),
     ):
         rows = profile[(profile["metric"] == metric) & (profile["temperature"] == at) & (profile["subset"] == "all")]
         axes = plot_capacity(rows, metric=metric, temperature=at)

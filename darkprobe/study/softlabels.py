@@ -10,6 +10,7 @@ import torch
 
 from darkprobe import metrics, targets
 from darkprobe.data import load_split
+from darkprobe.measure.one_pass import example_values
 from darkprobe.metrics.soft_label_statistics import SoftLabelBlock
 from darkprobe.store import LogitStore
 from darkprobe.study import hypotheses as h
@@ -22,6 +23,14 @@ SHOWN = ("distinctness_std", "non_target_mass", "inherent_std", "non_ground_trut
 """Metrics of the curves: distinctness with its two factors, and the entropy of the shape."""
 
 SUBSETS = ("all", "common")
+
+
+def shown_metrics() -> tuple[str, ...]:
+    """The metrics of the curves, and those of one value per example that the user registered."""
+    built_in = {metric.name for metric in metrics.BUILT_IN}
+    own = [m.name for m in metrics.METRICS.values() if m.kind == "per_example" and m.name not in built_in]
+    return (*SHOWN, *own)
+
 
 Values = npt.NDArray[np.float64]
 
@@ -58,11 +67,11 @@ def curves(ladder: Ladder, temperatures: Sequence[float]) -> Values:
     labels = torch.from_numpy(ladder.labels)
     block = SoftLabelBlock(torch.from_numpy(ladder.logits).reshape(-1, classes), labels.repeat(rungs))
     common = (ladder.logits.argmax(-1) == ladder.labels).all(0)
-    out = np.empty((len(SUBSETS), len(SHOWN), len(temperatures), rungs))
+    shown = [metrics.METRICS[name] for name in shown_metrics()]
+    out = np.empty((len(SUBSETS), len(shown), len(temperatures), rungs))
     for t, temperature in enumerate(temperatures):
-        statistics = block.at(temperature)
-        for m, name in enumerate(SHOWN):
-            values = getattr(statistics, name).double().reshape(rungs, examples).numpy()
+        for m, metric in enumerate(shown):
+            values = example_values(block, metric, temperature).double().reshape(rungs, examples).numpy()
             out[0, m, t], out[1, m, t] = values.mean(-1), values[:, common].mean(-1)
     return out
 
@@ -170,7 +179,7 @@ class SoftLabels:
 
     def profile(self) -> pd.DataFrame:
         """Means of the shown metrics over replicates, tidy, with t intervals over replicates."""
-        rows = []
+        rows, shown = [], [metrics.METRICS[name] for name in shown_metrics()]
         for (s, m, t, r), _ in np.ndenumerate(self.curves[0]):
             estimate = mean_estimate(self.curves[:, s, m, t, r])
             low, high = estimate.interval()
@@ -180,14 +189,14 @@ class SoftLabels:
                     "reference": None,
                     "dataset": self.study.name,
                     "split": "train",
-                    "metric": SHOWN[m],
+                    "metric": shown[m].name,
                     "temperature": self.temperatures[t],
                     "subset": SUBSETS[s],
                     "value": estimate.effect,
                     "low": low,
                     "high": high,
                     "n": estimate.n,
-                    "unit": "nats" if "entropy" in SHOWN[m] else "probability",
+                    "unit": shown[m].unit,
                     "parameters": self.parameters[self.study.teachers[r]],
                     "family": "teachers",
                 }
