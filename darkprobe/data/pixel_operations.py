@@ -41,34 +41,36 @@ def zoom(images: torch.Tensor, *, top: torch.Tensor, left: torch.Tensor, size: t
         size: (example, 2), int64: height and width of the window, at least 1 and inside the image.
     """
     n, height, width, channels = images.shape
-    row, next_row, down = _samples(top, size[:, 0], height)
     lines = images.reshape(n * height, -1)
-    first = torch.arange(n, device=images.device)[:, None] * height
-    upper, lower = (lines.index_select(0, (first + which).view(-1)).float() for which in (row, next_row))
-    pixels = _between(upper, lower, down.view(-1, 1)).view(-1, channels)
-
-    column, next_column, across = _samples(left, size[:, 1], width)
-    first = torch.arange(n * height, device=images.device).view(n, height, 1) * width
-    before, after = (
-        pixels.index_select(0, (first + which[:, None, :]).view(-1)).view(images.shape)
-        for which in (column, next_column)
-    )
-    scaled = _between(before, after, across[:, None, :, None])
-    return scaled.add_(ONE * ONE // 2).mul_(1 / ONE**2).to(torch.uint8)
+    upright = _between_lines(lines, *_samples(top, size[:, 0], height))
+    # Columns become lines: whole lines are gathered much faster than single pixels.
+    columns = upright.view(n, height, width, channels).transpose(1, 2).reshape(n * width, -1)
+    scaled = _between_lines(columns, *_samples(left, size[:, 1], width)).add_(0.5).to(torch.uint8)
+    return scaled.view(n, width, height, channels).transpose(1, 2).contiguous()
 
 
-def _between(first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """(256 - weight) first + weight second, exact for whole numbers; both are overwritten."""
-    return second.sub_(first).mul_(weight).add_(first.mul_(ONE))
+def _between_lines(lines: torch.Tensor, index: torch.Tensor, after: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """(example x sample, value), float32: lines at `index` and `after`, blended.
+
+    Values come with at most 8 bits after the point and weights are 256ths, so that every product and sum fits the 24
+    bits of float32 and nothing is rounded, in whatever order a device computes.
+
+    Args:
+        lines: (example x line, value).
+        index, after, weight: (example, sample), as `_samples` gives them.
+    """
+    first = torch.arange(len(index), device=lines.device)[:, None] * (len(lines) // max(1, len(index)))
+    here, next_ = (lines.index_select(0, (first + which).view(-1)).float() for which in (index, after))
+    return here.lerp_(next_, weight.view(-1, 1).expand_as(here))
 
 
 def _samples(start: torch.Tensor, length: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Source index of `n` samples at pixel centres, the next one in the window, and its weight in 256ths (float32)."""
+    """Source index of `n` samples at pixel centres, the next one in the window, and its weight, in whole 256ths."""
     steps = torch.arange(n, device=start.device)
     position = ((2 * steps + 1) * length[:, None] * ONE) // (2 * n) - ONE // 2
     position = position.clamp(min=0)  # before the first centre the first pixel is repeated
     index = start[:, None] + position // ONE
-    return index, torch.minimum(index + 1, (start + length - 1)[:, None]), (position % ONE).float()
+    return index, torch.minimum(index + 1, (start + length - 1)[:, None]), (position % ONE).float() / ONE
 
 
 def jitter(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from darkprobe.data.split import Split
 from darkprobe.errors import InvalidValueError
 from darkprobe.types import IntArray
 
-_VALUES = 2**19
+_VALUES = 3 * 2**16  # 64 CIFAR images; measured: more leave the cache of a core, fewer pay for each call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Views:
         """
         rows = np.asarray(rows, dtype=np.int64)
         _check_view(view)
-        # Few enough images at a time for a processor's cache, which also bounds the memory of large ones.
+        # A few images at a time, which also bounds the memory of large ones.
         step = max(1, _VALUES // max(1, math.prod(self.split.inputs.shape[1:]))) if device == "cpu" else len(rows)
         starts = range(0, max(1, len(rows)), max(1, step))
         return torch.cat([self._some(rows[start : start + step], view, device) for start in starts])

