@@ -9,8 +9,9 @@ from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.loop import History, fit
 from darkprobe.distill.methods import METHODS, Method, register_method, resolve_method
 from darkprobe.distill.recipes import RECIPES
+from darkprobe.distill.settings import DistillConfig
 from darkprobe.distill.stack import Solo, Stack
-from darkprobe.distill.student import DistillConfig, Distilled, distill
+from darkprobe.distill.student import Distilled, distill
 
 __all__ = [
     "METHODS",

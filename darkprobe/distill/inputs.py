@@ -6,7 +6,7 @@ from torch import Tensor
 
 from darkprobe.data.policy import ViewPolicy
 from darkprobe.data.split import Split
-from darkprobe.data.views import Views
+from darkprobe.data.views import Mixing, Views
 from darkprobe.zoo import Preprocessing, preprocess
 
 
@@ -36,6 +36,7 @@ class StudentInputs:
         device: torch.device | str = "cpu",
     ) -> None:
         self.split, self.preprocessing, self.count, self.device = split, preprocessing, count, device
+        self.policy = policy
         self.views = None if policy.clean else Views(split, policy=policy, seed=view_seed)
         self.clean = None if self.views else laid_out(preprocess(split.inputs, preprocessing)).to(device)
         self.epoch = 0
@@ -46,6 +47,17 @@ class StudentInputs:
     def view(self, epoch: int) -> int:
         """The view that is shown in an epoch."""
         return epoch % self.count if self.count else epoch
+
+    @property
+    def mixes(self) -> bool:
+        """Whether an image may hold parts of two examples."""
+        return self.policy.mix != "none"
+
+    def mixing(self, index: Tensor, view: int) -> Mixing | None:
+        """With whom each example of the batch is mixed in a view, or None where images are not mixed."""
+        if self.views is None or not self.mixes:
+            return None
+        return self.views.mixing(index.cpu().numpy(), view=view)
 
     def __call__(self, index: Tensor, epoch: int) -> Tensor:
         """(batch, ...), as the student takes them."""

@@ -1,5 +1,7 @@
 """Which stored logits belong to which training example, and the refusals of every other pairing."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -22,7 +24,7 @@ def check_policy(entry: LogitFile, policy: ViewPolicy) -> None:
     """Refuses to let a student see other views than those the logits belong to.
 
     Raises:
-        InvalidValueError: the augmentations differ, or the views mix images.
+        InvalidValueError: the augmentations differ.
     """
     stored = stored_policy(entry)
     if stored == policy:
@@ -35,15 +37,21 @@ def check_policy(entry: LogitFile, policy: ViewPolicy) -> None:
     )
 
 
-def check_unmixed(policy: ViewPolicy) -> None:
-    """Refuses views of mixed images, which have two labels each.
+def check_alike(entries: Sequence[LogitFile]) -> None:
+    """Refuses teachers whose stored logits are of different views.
 
     Raises:
-        InvalidValueError: the policy mixes.
+        InvalidValueError: augmentation, seed or number of views differ.
     """
-    if policy.mix != "none":
+    facts = {
+        (stored_policy(entry).text, entry.n_views, entry.attributes.get("view_seed") if entry.n_views else None)
+        for entry in entries
+    }
+    if len(facts) > 1:
+        told = "; ".join(f"{views} view(s), {policy}, seed {seed}" for policy, views, seed in sorted(facts, key=str))
         raise InvalidValueError(
-            f"distill: `policy` must not mix images, whose labels are two, got {policy.text}. Leave {policy.mix} out."
+            f"distill: `teacher` must be stores of the same views, got {told}. Extract all teachers with the same "
+            "--views, --policy and --view-seed."
         )
 
 
@@ -54,15 +62,9 @@ def paired_rows(entry: LogitFile, split: Split) -> IntArray:
     drawn again and compared with the hashes in the file.
 
     Raises:
-        StoreError: the file is of other data, lacks an example, has other labels or pixels, or keeps only the largest
-            logits.
+        StoreError: the file is of other data, lacks an example, has other labels or pixels.
         DataError: the classes differ.
     """
-    if entry.is_sparse:
-        raise StoreError(
-            f"{entry.path} keeps the largest logits only, and a target needs all classes. Extract again without a "
-            "top-k, or run the teacher beside the student (--teacher-live)."
-        )
     if entry.class_names != split.class_names:
         raise DataError(
             f"distill: teacher and data must have the same classes, got {len(entry.class_names)} in {entry.path} and "

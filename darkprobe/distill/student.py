@@ -1,12 +1,10 @@
-"""`distill`: one student from one teacher, by any method of the catalogue, in the one training loop."""
+"""`distill`: one student from one teacher or several, by any method of the catalogue, in the one training loop."""
 
-import dataclasses
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from darkprobe.data.policy import ViewPolicy, parse_policy
 from darkprobe.data.split import Split
@@ -14,94 +12,30 @@ from darkprobe.distill.checkpoint import Checkpoint
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.curves import Watch
 from darkprobe.distill.feature_losses import feature_shapes
-from darkprobe.distill.inputs import StudentInputs, laid_out
+from darkprobe.distill.graduation import Distilled as Distilled
+from darkprobe.distill.graduation import Name, accuracy, finished
+from darkprobe.distill.inputs import StudentInputs
 from darkprobe.distill.layers import pair_layers
-from darkprobe.distill.lesson import Lesson, check_teachable
-from darkprobe.distill.loop import History, fit
-from darkprobe.distill.methods import resolve_method
-from darkprobe.distill.methods.record import Value
-from darkprobe.distill.pairing import check_policy, check_unmixed, stored_policy
+from darkprobe.distill.lesson import Lesson
+from darkprobe.distill.loop import fit
+from darkprobe.distill.methods import Combination, resolve_method
+from darkprobe.distill.pairing import check_alike, check_policy, stored_policy
 from darkprobe.distill.schedules.tutoring import Tutored
+from darkprobe.distill.settings import DistillConfig
+from darkprobe.distill.sparse_rows import usable_temperature
 from darkprobe.distill.tutors import CachedTutor, LiveTutor, Tutor
 from darkprobe.errors import DataError, InvalidValueError
 from darkprobe.store import LogitFile
-from darkprobe.zoo import Model, Preprocessing, build_module, find_architecture, make_card, preprocess
+from darkprobe.zoo import Model, Preprocessing, build_module, find_architecture
 from darkprobe.zoo.architectures import preprocessing_for
-
-_EVALUATION_BATCH = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillConfig:
-    """How one student learns from one teacher.
-
-    Attributes:
-        method: a name of `darkprobe methods list`, or one on logits joined with any on features, "wttm+crd".
-        parameters: of the method by name, "gamma", in a combination also "crd.weight"; the rest take their defaults.
-        ce_weight, teacher_weight: weights of the cross-entropy with the labels and of the teacher term; None takes the
-            method's own.
-        training: optimiser, schedule, length.
-        policy: augmentation, e.g. "pad4+flip"; None takes that of the teacher's stored logits, and "clean" else.
-        view_seed: of the views, where the teacher runs live or there is none; stored logits bring their own.
-        layers: pairs (student layer, teacher layer) for methods on features; empty pairs the last ones before the head.
-        seed: decides the student's weights and the order of examples.
-    """
-
-    training: TrainConfig
-    method: str = "kd"
-    parameters: Mapping[str, Value] = field(default_factory=dict)
-    ce_weight: float | None = None
-    teacher_weight: float | None = None
-    policy: str | None = None
-    view_seed: int = 0
-    layers: tuple[tuple[str, str], ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        combination = resolve_method(self.method)
-        combination.split(self.parameters)
-        for part in combination.parts:
-            check_teachable(part)
-        for name in ("ce_weight", "teacher_weight"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise InvalidValueError(f"DistillConfig: `{name}` must be a finite number >= 0, got {value}. Give one.")
-        check_unmixed(parse_policy(self.policy or "clean"))
-
-    @property
-    def weights(self) -> tuple[float, float]:
-        """Weights of the cross-entropy and of the teacher term, as they will be used."""
-        logit = resolve_method(self.method).logit
-        ce = logit.ce_weight if self.ce_weight is None else self.ce_weight
-        return ce, logit.teacher_weight if self.teacher_weight is None else self.teacher_weight
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distilled:
-    """A trained student, twice, and how it did. Accuracies are fractions.
-
-    Attributes:
-        model: with the weights of the last epoch; results are reported with these.
-        selected: with the weights of the best look on validation data.
-        history: the curve.
-        val_last, val_selected: accuracy on validation data; the second is the largest of all looks.
-        test_last, test_selected: accuracy on test data, or None where no test split was given.
-    """
-
-    model: Model
-    selected: Model
-    history: History
-    val_last: float
-    val_selected: float
-    test_last: float | None
-    test_selected: float | None
 
 
 def distill(
     student: str,
     train: Split,
-    teacher: LogitFile | Model | None,
+    teacher: LogitFile | Model | Sequence[LogitFile | Model] | None,
     *,
+    added: Sequence[Model] = (),
     val: Split,
     test: Split | None = None,
     config: DistillConfig,
@@ -109,15 +43,20 @@ def distill(
     watch: Watch | None = None,
     device: str | None = None,
 ) -> Distilled:
-    """A student of the zoo, trained from fresh weights on `train` with a teacher's help.
+    """A student of the zoo, trained from fresh weights on `train` with the help of a teacher or several.
 
     Stored logits are paired with the student's images by example id and by view; a store of clean logits teaches only
-    students that see clean images. A model teaches live: it sees the very pixels the student sees.
+    students that see clean images. A model teaches live: it sees the very pixels the student sees. Several teachers
+    are for methods that fuse or swap them, and for dgkd and sckd. Of mixed images (mixup, cutmix) the labels are
+    mixed in the shares of the pixels; methods whose record says `one_label` refuse them. A sparse store teaches
+    methods with a `single_temperature`, its tail spread evenly.
 
     Args:
         student: architecture, a name of `darkprobe zoo list`.
         train: examples to learn from.
-        teacher: its stored logits, the network itself, or None for method "none".
+        teacher: its stored logits, the network itself, several of them, or None for methods without a teacher.
+        added: frozen networks whose logits are added to the student's, in training and in every accuracy: the student
+            learns what their sum lacks (residual students).
         val: held-out examples for the curve and for the choice of `selected`.
         test: read twice after training, for the last and the selected weights; no choice is made on it.
         config: method, schedule, augmentation, seed.
@@ -132,12 +71,13 @@ def distill(
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     _check_length(train, config.training)
-    policy = _policy(teacher, config)
+    teachers = _as_tuple(teacher)
+    policy = _policy(teachers, config)
     shape, classes = train.input_shape, train.num_classes
     preprocessing = preprocessing_for(find_architecture(student), shape)
     module = build_module(student, input_shape=shape, num_classes=classes, seed=config.seed)
     module = _placed(module, place, images=len(shape) == 3)
-    stored = teacher if isinstance(teacher, LogitFile) and teacher.n_views else None
+    stored = next((entry for entry in teachers if isinstance(entry, LogitFile) and entry.n_views), None)
     inputs = StudentInputs(
         train,
         preprocessing=preprocessing,
@@ -146,7 +86,8 @@ def distill(
         count=0 if stored is None else stored.n_views,
         device=place,
     )
-    network, lesson = _lesson(module, train, teacher, inputs, config=config, device=place)
+    network, lesson = _lesson(module, train, teachers, inputs, config=config, device=place)
+    network.added = _added(added, preprocessing, place)
     history = fit(
         network,
         inputs,
@@ -154,13 +95,17 @@ def distill(
         config=config.training,
         examples=len(train),
         order_seeds=(config.seed,),
-        evaluate=lambda _: torch.tensor([accuracy(module, val, preprocessing)], dtype=torch.float64),
+        evaluate=lambda _: torch.tensor(
+            [accuracy(module, val, preprocessing, added=network.added)], dtype=torch.float64
+        ),
         checkpoint=checkpoint,
         watch=watch,
     )
     note = f"Trained on {train.dataset}/{train.name}, {config.training.epochs} epochs, augmentation {policy.text}."
-    named = _Name(student=student, teacher=teacher, config=config, note=note, shape=shape, classes=classes)
-    return _finished(network, history, named, preprocessing=preprocessing, test=test)
+    if added:
+        note += f" Its logits are to be added to those of {', '.join(model.card.model_id for model in added)}."
+    named = Name(student=student, teachers=teachers, config=config, note=note, shape=shape, classes=classes)
+    return finished(network, history, named, preprocessing=preprocessing, test=test)
 
 
 def _check_length(train: Split, training: TrainConfig) -> None:
@@ -171,14 +116,32 @@ def _check_length(train: Split, training: TrainConfig) -> None:
         )
 
 
-def _policy(teacher: LogitFile | Model | None, config: DistillConfig) -> ViewPolicy:
-    """The augmentation that student and teacher share."""
-    if not isinstance(teacher, LogitFile):
+def _as_tuple(teacher: LogitFile | Model | Sequence[LogitFile | Model] | None) -> tuple[LogitFile | Model, ...]:
+    if teacher is None:
+        return ()
+    return (teacher,) if isinstance(teacher, LogitFile | Model) else tuple(teacher)
+
+
+def _policy(teachers: Sequence[LogitFile | Model], config: DistillConfig) -> ViewPolicy:
+    """The augmentation that the student and all teachers share."""
+    stored = [teacher for teacher in teachers if isinstance(teacher, LogitFile)]
+    if not stored:
         return parse_policy(config.policy or "clean")
-    policy = stored_policy(teacher) if config.policy is None else parse_policy(config.policy)
-    check_unmixed(policy)
-    check_policy(teacher, policy)
+    check_alike(stored)
+    policy = stored_policy(stored[0]) if config.policy is None else parse_policy(config.policy)
+    check_policy(stored[0], policy)
     return policy
+
+
+def _added(models: Sequence[Model], preprocessing: Preprocessing, device: torch.device) -> list[nn.Module]:
+    """The frozen networks, on the device."""
+    other = [model.card.model_id for model in models if model.card.preprocessing != preprocessing]
+    if other:
+        raise InvalidValueError(
+            f"distill: `added` must take the inputs that the student takes, got {other[0]} with other preprocessing. "
+            "Choose networks of one kind."
+        )
+    return [copy.deepcopy(model.module).eval().to(device) for model in models]
 
 
 def _placed(module: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
@@ -190,7 +153,7 @@ def _placed(module: nn.Module, device: torch.device, *, images: bool) -> nn.Modu
 def _lesson(
     module: nn.Module,
     train: Split,
-    teacher: LogitFile | Model | None,
+    teachers: Sequence[LogitFile | Model],
     inputs: StudentInputs,
     *,
     config: DistillConfig,
@@ -198,88 +161,51 @@ def _lesson(
 ) -> tuple[Tutored, Lesson]:
     """The student as the loop sees it and its objective."""
     combination = resolve_method(config.method)
-    layers = pair_layers(combination, module, teacher, given=config.layers) if combination.features else ()
-    tapped = [of_teacher for _, of_teacher in layers]
-    tutor: Tutor | None = None
-    if isinstance(teacher, LogitFile):
-        tutor = CachedTutor(teacher, train, layers=tapped, device=device)
-    elif teacher is not None:
-        tutor = LiveTutor(teacher, inputs, layers=tapped)
-    network = Tutored(module, [of_student for of_student, _ in layers])
+    taps: list[tuple[tuple[str, str], ...]] = [() for _ in teachers]
+    if combination.features and teachers:
+        taps = pair_layers(combination, module, teachers, given=config.layers)
+    tutors = _tutors(teachers, train, inputs, combination, taps=taps, config=config, device=device)
+    network = Tutored(module, [of_student for pairs in taps for of_student, _ in pairs])
     few = torch.arange(min(config.training.batch_size, len(train)))
     with torch.random.fork_rng(devices=[]):  # adapters draw their first weights
         torch.manual_seed(config.seed)
         lesson = Lesson(
             combination,
-            tutor,
+            tutors,
             inputs,
             student=network,
             labels=torch.from_numpy(train.labels).to(device),
             classes=train.num_classes,
             parameters=config.parameters,
             weights=config.weights,
-            shapes=feature_shapes(module, network.layers, inputs(few[:2], 0)) if layers else (),
+            epochs=config.training.epochs,
+            seed=config.seed,
+            shapes=feature_shapes(module, network.layers, inputs(few[:2], 0)) if network.layers else (),
         )
-    if isinstance(tutor, LiveTutor):
+    if any(isinstance(tutor, LiveTutor) for tutor in tutors):
         lesson.check_row_by_row(few)
     return network, lesson
 
 
-@torch.no_grad()
-def accuracy(module: nn.Module, split: Split, preprocessing: Preprocessing) -> float:
-    """Share of right answers, in [0, 1], in float32; the caller sets the mode."""
-    device = next(module.parameters()).device
-    right = 0
-    for start in range(0, len(split), _EVALUATION_BATCH):
-        part = slice(start, start + _EVALUATION_BATCH)
-        logits: Tensor = module(laid_out(preprocess(split.inputs[part], preprocessing)).to(device))
-        right += int((logits.argmax(1).cpu() == torch.from_numpy(split.labels[part])).sum())
-    return right / len(split)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Name:
-    """What goes into the student's card."""
-
-    student: str
-    teacher: LogitFile | Model | None
-    config: DistillConfig
-    note: str
-    shape: tuple[int, ...]
-    classes: int
-
-    def model(self, module: nn.Module, *, suffix: str) -> Model:
-        parent = None if self.teacher is None else self.teacher.card.model_id
-        tag = "-".join(filter(None, [self.config.method, parent, f"s{self.config.seed}", suffix]))
-        card = make_card(
-            find_architecture(self.student),
-            module,
-            tag=re.sub(r"[^A-Za-z0-9._+-]+", "-", tag),
-            input_shape=self.shape,
-            num_classes=self.classes,
-            seed=self.config.seed,
-            recipe=self.config.method,
-        )
-        card = dataclasses.replace(card, parent=parent, method=self.config.method, note=self.note)
-        return Model(card=card, module=module.eval())
-
-
-def _finished(
-    network: Tutored, history: History, name: _Name, *, preprocessing: Preprocessing, test: Split | None
-) -> Distilled:
-    """Both students and their accuracies."""
-    last = build_module(name.student, input_shape=name.shape, num_classes=name.classes, seed=0)
-    last.load_state_dict(network.module.state_dict())
-    network.load_state(history.selected)
-    models = [name.model(last, suffix=""), name.model(network.module.cpu(), suffix="selected")]
-    on_test = [None if test is None else accuracy(model.module, test, preprocessing) for model in models]
-    scores = history.scores[:, 0]
-    return Distilled(
-        model=models[0],
-        selected=models[1],
-        history=history,
-        val_last=float(scores[-1]),
-        val_selected=float(scores.max()),
-        test_last=on_test[0],
-        test_selected=on_test[1],
-    )
+def _tutors(
+    teachers: Sequence[LogitFile | Model],
+    train: Split,
+    inputs: StudentInputs,
+    combination: Combination,
+    *,
+    taps: Sequence[tuple[tuple[str, str], ...]],
+    config: DistillConfig,
+    device: torch.device,
+) -> list[Tutor]:
+    tutors: list[Tutor] = []
+    for teacher, pairs in zip(teachers, taps, strict=True):
+        tapped = [of_teacher for _, of_teacher in pairs]
+        if isinstance(teacher, Model):
+            tutors.append(LiveTutor(teacher, inputs, layers=tapped))
+            continue
+        temperature = None
+        if teacher.is_sparse and combination.logit.name != "none":
+            own = combination.split(config.parameters)[combination.logit.name]
+            temperature = usable_temperature(teacher, combination.logit, own)
+        tutors.append(CachedTutor(teacher, train, layers=tapped, device=device, temperature=temperature))
+    return tutors

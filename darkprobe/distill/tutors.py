@@ -11,6 +11,7 @@ from darkprobe.data.split import Split
 from darkprobe.distill.feature_losses import Shape
 from darkprobe.distill.inputs import StudentInputs
 from darkprobe.distill.pairing import paired_rows, stored_view
+from darkprobe.distill.sparse_rows import even_tail
 from darkprobe.errors import InvalidValueError
 from darkprobe.store import LogitFile
 from darkprobe.targets import Values
@@ -42,6 +43,7 @@ class CachedTutor:
         train: the examples the student is trained on.
         layers: the teacher's layers to tap.
         device: where the student is.
+        temperature: at which the method looks at a sparse file; see `sparse_rows`.
 
     Raises:
         StoreError: the file does not belong to these examples.
@@ -49,7 +51,13 @@ class CachedTutor:
     """
 
     def __init__(
-        self, entry: LogitFile, train: Split, *, layers: Sequence[str], device: torch.device | str = "cpu"
+        self,
+        entry: LogitFile,
+        train: Split,
+        *,
+        layers: Sequence[str],
+        device: torch.device | str = "cpu",
+        temperature: float | None = None,
     ) -> None:
         missing = [layer for layer in layers if layer not in entry.features]
         if missing:
@@ -59,7 +67,7 @@ class CachedTutor:
                 "teacher beside the student (--teacher-live)."
             )
         self.entry, self.layers, self.device = entry, list(layers), device
-        self.rows = paired_rows(entry, train)
+        self.rows, self.temperature = paired_rows(entry, train), temperature
         self.values: Values = entry.card.values
         head = entry.head_weight
         self.head_weight = None if head is None else torch.from_numpy(np.array(head)).to(device)
@@ -68,8 +76,15 @@ class CachedTutor:
     def everything(self, view: int) -> Tensor:
         """(example, cls), all training examples in one view."""
         if view != self._view:
-            self._view, self._logits = view, stored_view(self.entry, self.rows, view=view).to(self.device)
+            self._view, self._logits = view, self._read(view).to(self.device)
         return self._logits
+
+    def _read(self, view: int) -> Tensor:
+        if not self.entry.is_sparse:
+            return stored_view(self.entry, self.rows, view=view)
+        if self.temperature is None:  # a method on features alone looks at no logits
+            return torch.zeros(len(self.rows), self.entry.card.num_classes)
+        return even_tail(self.entry, self.rows, view=view, temperature=self.temperature)
 
     def answer(self, index: Tensor, view: int) -> tuple[Tensor, list[Tensor]]:
         """Logits and features of the batch."""

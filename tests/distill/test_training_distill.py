@@ -112,7 +112,8 @@ def test_the_first_loss_is_the_methods_own(method: str, parts: dict[str, Split],
     else:
         soft = record.teacher_term(student, teacher_logits, labels)
     hard = functional.cross_entropy(student, labels)
-    expected = record.ce_weight * hard + record.teacher_weight * soft
+    growth = 1 / 20 if method == "dkd" else 1.0  # the first of 20 epochs of warm-up
+    expected = record.ce_weight * hard + growth * record.teacher_weight * soft
     assert found.history.losses[0, 0] == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -177,12 +178,6 @@ def test_other_data_is_refused(parts: dict[str, Split], stored: LogitFile) -> No
         distill("mlp-16", named, stored, val=parts["val"], config=config)
 
 
-def test_sparse_logits_are_refused(teacher: Model, parts: dict[str, Split], tmp_path: Path) -> None:
-    path = extract_logits(teacher, parts["train"], tmp_path, top_k=3, temperatures=[1.0], progress=False)
-    with pytest.raises(StoreError, match="keeps the largest logits only"):
-        distill("mlp-16", parts["train"], open_file(path), val=parts["val"], config=DistillConfig(training=SHORT))
-
-
 @pytest.mark.parametrize("storage", ["float16", "int8"])
 def test_coarse_stores_teach_almost_the_same(
     storage: str, teacher: Model, parts: dict[str, Split], stored: LogitFile, tmp_path: Path
@@ -204,7 +199,7 @@ def test_a_live_teacher_is_refused_for_targets_of_the_whole_split(parts: dict[st
 
 @pytest.mark.parametrize(
     ("method", "told"),
-    [("tolerant", "it trains a teacher"), ("takd", "trains several networks"), ("fused-probs", "several teachers")],
+    [("eskd", "zoo train --recipe early0.25"), ("takd", "trains several networks"), ("generations", "trains several")],
 )
 def test_methods_for_other_commands_are_refused(method: str, told: str) -> None:
     with pytest.raises(InvalidValueError, match=told):
@@ -212,8 +207,6 @@ def test_methods_for_other_commands_are_refused(method: str, told: str) -> None:
 
 
 def test_settings_that_cannot_be_are_refused(parts: dict[str, Split], stored: LogitFile) -> None:
-    with pytest.raises(InvalidValueError, match="must not mix images"):
-        DistillConfig(training=SHORT, policy="mixup1")
     with pytest.raises(InvalidValueError, match="`teacher_weight` must be a finite number >= 0"):
         DistillConfig(training=SHORT, teacher_weight=-1.0)
     with pytest.raises(InvalidValueError, match="`teacher` must be given for method 'kd'"):

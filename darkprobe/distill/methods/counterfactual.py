@@ -60,6 +60,7 @@ register_method(
         formula="KD at T from f with f_W permuted",
         parameters=(TEMPERATURE, Parameter(name="seed", default=0, low=0, high=2**31, meaning="of the permutation")),
         target=_permuted,
+        one_label=True,
         note="A control, not a fix. The permutation belongs to the row: permute the whole split at once.",
     )
 )
@@ -71,6 +72,7 @@ register_method(
         formula="KD at T from f_W * factor + b, b such that p_y(T) stays",
         parameters=(TEMPERATURE, _factor(0.25)),
         target=_scaled,
+        one_label=True,
     )
 )
 register_method(
@@ -81,6 +83,7 @@ register_method(
         formula="KD at T from f_W * factor + b, b such that p_y(T) stays",
         parameters=(TEMPERATURE, _factor(2.0)),
         target=_scaled,
+        one_label=True,
     )
 )
 register_method(
@@ -92,6 +95,7 @@ register_method(
         parameters=(TEMPERATURE,),
         target=_swapped,
         needs=("other",),
+        one_label=True,
     )
 )
 register_method(
@@ -102,6 +106,7 @@ register_method(
         formula="KD at T from f_W * g + b, g such that the mean std over wrong classes at T is std",
         parameters=(TEMPERATURE, Parameter(name="std", default=0.02, low=1e-6, high=0.5, meaning="mean distinctness")),
         target=_matched,
+        one_label=True,
         note="A control, not a fix. Refused where this p_y does not allow that std.",
     )
 )
@@ -113,5 +118,6 @@ register_method(
         formula="KD at T from f with f_y + amount",
         parameters=(TEMPERATURE, Parameter(name="amount", default=4.0, low=-1000.0, high=1000.0, meaning="added")),
         target=_raised,
+        one_label=True,
     )
 )

@@ -220,6 +220,7 @@ register_method(
         convention=Convention(reduction="mean over examples, sum over negatives", alpha=WEIGHTED),
         parameters=CRD_PARAMETERS,
         feature=_crd,
+        one_label=True,
         source="Tian, Krishnan, Isola (2020), official code",
         certainty="code",
     )
@@ -233,6 +234,7 @@ register_method(
         convention=Convention(reduction="mean over examples, sum over negatives and teachers", alpha=WEIGHTED),
         parameters=CRD_PARAMETERS,
         feature=_crd_multi,
+        one_label=True,
         source="our own form of multi-teacher contrast; CRD as above",
         certainty="design",
         note="Pass one teacher shape, and one teacher feature, a teacher; repeat the student's feature for each.",

@@ -64,6 +64,8 @@ register_method(
         summary="The teacher's confidence alone: p_y kept, the rest spread evenly; no class relations.",
         formula="H(r, q), r_y = p_y at T, r_c = (1 - p_y) / (C - 1)",
         target=targets.kd_pt,
+        one_label=True,
+        single_temperature="temperature",
         note="Rescales each example's gradient exactly as KD does: the control for distinctness.",
     )
 )
@@ -77,6 +79,7 @@ register_method(
         target=targets.kd_sim,
         needs=("head_weight",),
         certainty="recall-low",
+        one_label=True,
     )
 )
 register_method(
@@ -87,6 +90,7 @@ register_method(
         formula="H(r, q), r = p at T on its k largest classes, even elsewhere; k = C is KD",
         parameters=(TEMPERATURE, Parameter(name="k", default=5, low=1, high=1e6, meaning="classes kept, at most C")),
         target=_topk,
+        single_temperature="temperature",
     )
 )
 register_method(
@@ -97,6 +101,7 @@ register_method(
         formula="H(p, q), p = softmax(f / tau(x)), tau(x) = argmax over a grid of std_W(p)",
         parameters=(),
         target=_instance,
+        one_label=True,
         note="The control for isats: with tied temperatures the optimum is inside the grid.",
     )
 )
@@ -122,6 +127,7 @@ register_method(
             Parameter(name="power", default=2.0, low=0.0, high=100.0, meaning="a"),
         ),
         target=targets.discrepancy,
+        one_label=True,
     )
 )
 register_method(
@@ -135,6 +141,7 @@ register_method(
             Parameter(name="mix", default=0.5, low=0.0, high=1.0, meaning="of the class mean"),
         ),
         target=targets.class_affinity,
+        one_label=True,
         note="M is the mean over the examples passed: pass the whole training split.",
     )
 )
@@ -182,6 +189,8 @@ register_method(
         ce_weight=0.9,
         teacher_weight=0.1,
         target=_designed,
+        one_label=True,
+        teacherless=True,
         source="Yuan et al. (2020), Revisiting KD via label smoothing, official code",
         certainty="code",
         note="The softmax is of probabilities over T, so the target is almost even (.0105 on y for C = 100). The code "

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -98,8 +98,15 @@ class Method:
         module: `(*, members, ...) -> Module` whose `forward(student_logits, teacher_logits, labels, *, epoch)` is the
             teacher term, for terms that have parameters of their own to train.
         schedule: the function of `distill.schedules` that trains by it, for methods of kind "schedule".
+        step: for methods of kind "schedule", the method by which each network learns when none is named with it.
+        step_parameters: the source's values of that method's parameters.
         needs: further arrays that `target` takes by keyword (the teacher's last layer, other teachers' logits).
         shift_sensitive: the target changes with a constant added to an example's logits, so `target` takes `values`.
+        teacherless: the term needs no teacher: it looks at the labels, or at the outputs of the network in training.
+        one_label: the term asks for the label of each example, so it is undefined for mixed images, which have two.
+        single_temperature: the parameter that is the only temperature, or power, at which the teacher is looked at.
+            Such a method learns from a sparse file at a declared temperature, the tail's mass spread evenly.
+        ramp: the parameter that says over how many epochs the term grows linearly to its weight.
         no_gradcheck: why the loss has no gradient that finite differences could confirm; empty where it has one.
         source: author, year, arXiv number or code.
         certainty: how sure the formula is.
@@ -119,8 +126,14 @@ class Method:
     feature: Callable[..., nn.Module] | None = None
     module: Callable[..., nn.Module] | None = None
     schedule: Callable[..., Any] | None = None
+    step: str = ""
+    step_parameters: Mapping[str, Value] = field(default_factory=dict, hash=False)
     needs: tuple[str, ...] = ()
     shift_sensitive: bool = False
+    teacherless: bool = False
+    one_label: bool = False
+    single_temperature: str = ""
+    ramp: str = ""
     no_gradcheck: str = ""
     source: str
     certainty: Certainty
@@ -139,6 +152,19 @@ class Method:
                 raise UnknownNameError(f"parameter of method {self.name!r}", name, known)
             known[name].check(self.name, value)
         return {name: parameters.get(name, parameter.default) for name, parameter in known.items()}
+
+    def growth(self, epoch: int, parameters: Mapping[str, Value] = NONE_GIVEN) -> float:
+        """Share of its weight that the teacher term has in an epoch (the first is 0), in (0, 1]; see `ramp`."""
+        if not self.ramp:
+            return 1.0
+        return min(1.0, (epoch + 1) / max(1.0, float(self.resolved(parameters)[self.ramp])))
+
+    def looks_at(self, parameters: Mapping[str, Value] = NONE_GIVEN) -> float | None:
+        """The only temperature at which the teacher is looked at, or None; see `single_temperature`."""
+        if not self.single_temperature:
+            return None
+        value = float(self.resolved(parameters)[self.single_temperature])
+        return 1 / value if self.single_temperature == "gamma" else value
 
     def is_cached(self, parameters: Mapping[str, Value] = NONE_GIVEN) -> bool:
         """Whether `cached_target` gives the teacher term at these parameters: a target exists, the student is at 1."""
@@ -203,6 +229,7 @@ class Method:
             student's logits only (the student is then the teacher in training).
         """
         settings = self.resolved(parameters)
+        settings.pop(self.ramp, None)
         if self.loss is not None:
             extra = self._extra("teacher_term", inputs, values) if self.target is None else {}
             return self.loss(student_logits, teacher_logits, labels, **settings, **extra)

@@ -40,11 +40,23 @@ register_method(
             TEMPERATURE,
             Parameter(name="alpha", default=1.0, low=0.0, high=1e4, paper="1", meaning="label against rest"),
             Parameter(name="beta", default=8.0, low=0.0, high=1e4, paper="8; 2 or 6 for some pairs", meaning="wrong"),
+            Parameter(
+                name="warmup_epochs",
+                default=20,
+                low=0,
+                high=1e6,
+                paper="20 of 240",
+                meaning="epochs over which the term grows linearly to its weight; 0 for none",
+            ),
         ),
         loss=losses.dkd,
+        one_label=True,
         source="Zhao et al. (2022), official code",
         certainty="code",
-        note="There the term grows linearly from 0 over the first 20 epochs; here it does not.",
+        ramp="warmup_epochs",
+        note="In epoch e, counted from 1, the term counts min(e / warmup_epochs, 1); the labels always count in full. "
+        "Give fewer epochs of warm-up to a run much shorter than 240. The loss alone (losses.dkd) has none: "
+        "multiply it by Method.growth(epoch) in a loop of your own.",
     )
 )
 register_method(
@@ -59,6 +71,7 @@ register_method(
             Parameter(name="gamma", default=1.5, low=0.0, high=1e4, paper="1.5; 3.5 on CIFAR-100", meaning="wrong"),
         ),
         loss=losses.nkd,
+        one_label=True,
         source="Yang et al. (2023), official code",
         certainty="code",
     )
@@ -92,6 +105,7 @@ register_method(
         teacher_weight=2.25,
         loss=losses.wsld,
         no_gradcheck="the weight depends on the student and is cut from the gradient",
+        one_label=True,
         source="Zhou et al. (2021), official code",
         certainty="code",
         note="Weight 2.25 on CIFAR, 2.5 on ImageNet.",

@@ -44,6 +44,7 @@ register_method(
         ce_weight=0.6,
         teacher_weight=0.4,
         loss=_tolerant,
+        teacherless=True,
         source="Yang, Xie, Qiao, Yuille (2019), arXiv 1805.05551",
         certainty="secondary",
         note="Sweep K and the weights: the paper's values are not known to us.",
@@ -59,6 +60,7 @@ register_method(
         convention=replace(_TEACHER.convention, alpha=ADDED),
         teacher_weight=0.1,
         loss=_penalty,
+        teacherless=True,
         source="Pereyra et al. (2017)",
         certainty="recall",
     )
@@ -72,6 +74,8 @@ register_method(
         parameters=(TEMPERATURE,),
         convention=replace(_TEACHER.convention, alpha=ADDED),
         loss=_reward,
+        one_label=True,
+        teacherless=True,
         source="our own",
         certainty="design",
     )

@@ -22,11 +22,12 @@ class Tutored(Solo):
     Args:
         module: the student.
         layers: names of the layers that are watched, as in `zoo.features.layer_names`.
+        added: frozen networks whose logits are added to the student's (residual students); not saved with it.
     """
 
-    def __init__(self, module: nn.Module, layers: Sequence[str]) -> None:
+    def __init__(self, module: nn.Module, layers: Sequence[str], *, added: Sequence[nn.Module] = ()) -> None:
         super().__init__(module)
-        self.layers = list(layers)
+        self.layers, self.added = list(layers), [network.eval() for network in added]
         self.bridges = nn.ModuleDict()
         self.inputs = torch.empty(0)
         self.features: list[Tensor] = []
@@ -35,7 +36,9 @@ class Tutored(Solo):
         """Logits (1, batch, cls)."""
         logits, found = forward_features(self.module, inputs, self.layers)
         self.inputs, self.features = inputs, [found[layer] for layer in self.layers]
-        return logits[None]
+        with torch.no_grad():
+            before = [network(inputs) for network in self.added]
+        return sum(before, logits)[None]
 
     def parameters(self) -> list[Tensor]:
         """Tensors to train: the student's and those of the bridges."""

@@ -1,0 +1,108 @@
+"""`Distilled`: the finished student, twice, with its cards and accuracies."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from darkprobe.data.split import Split
+from darkprobe.distill.inputs import laid_out
+from darkprobe.distill.loop import History
+from darkprobe.distill.schedules.tutoring import Tutored
+from darkprobe.distill.settings import DistillConfig
+from darkprobe.store import LogitFile
+from darkprobe.zoo import Model, Preprocessing, build_module, find_architecture, make_card, preprocess
+
+_EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distilled:
+    """A trained student, twice, and how it did. Accuracies are fractions.
+
+    Attributes:
+        model: with the weights of the last epoch; results are reported with these.
+        selected: with the weights of the best look on validation data.
+        history: the curve.
+        val_last, val_selected: accuracy on validation data; the second is the largest of all looks.
+        test_last, test_selected: accuracy on test data, or None where no test split was given.
+    """
+
+    model: Model
+    selected: Model
+    history: History
+    val_last: float
+    val_selected: float
+    test_last: float | None
+    test_selected: float | None
+
+
+@torch.no_grad()
+def accuracy(
+    module: nn.Module, split: Split, preprocessing: Preprocessing, *, added: Sequence[nn.Module] = ()
+) -> float:
+    """Share of right answers, in [0, 1], in float32, of the module, or of the sum of its logits and those `added`.
+
+    The caller sets the mode.
+    """
+    device = next(module.parameters()).device
+    right = 0
+    for start in range(0, len(split), _EVALUATION_BATCH):
+        part = slice(start, start + _EVALUATION_BATCH)
+        inputs = laid_out(preprocess(split.inputs[part], preprocessing)).to(device)
+        logits: Tensor = sum((network(inputs) for network in added), module(inputs))
+        right += int((logits.argmax(1).cpu() == torch.from_numpy(split.labels[part])).sum())
+    return right / len(split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """What goes into the student's card."""
+
+    student: str
+    teachers: tuple[LogitFile | Model, ...]
+    config: DistillConfig
+    note: str
+    shape: tuple[int, ...]
+    classes: int
+
+    def model(self, module: nn.Module, *, suffix: str) -> Model:
+        """The module with its card, in evaluation mode."""
+        parent = "+".join(teacher.card.model_id for teacher in self.teachers) or None
+        tag = "-".join(filter(None, [self.config.method, parent, f"s{self.config.seed}", suffix]))
+        card = make_card(
+            find_architecture(self.student),
+            module,
+            tag=re.sub(r"[^A-Za-z0-9._+-]+", "-", tag),
+            input_shape=self.shape,
+            num_classes=self.classes,
+            seed=self.config.seed,
+            recipe=self.config.method,
+        )
+        card = dataclasses.replace(card, parent=parent, method=self.config.method, note=self.note)
+        return Model(card=card, module=module.eval())
+
+
+def finished(
+    network: Tutored, history: History, name: Name, *, preprocessing: Preprocessing, test: Split | None
+) -> Distilled:
+    """Both students and their accuracies."""
+    last = build_module(name.student, input_shape=name.shape, num_classes=name.classes, seed=0)
+    last.load_state_dict(network.module.state_dict())
+    network.load_state(history.selected)
+    models = [name.model(last, suffix=""), name.model(network.module.cpu(), suffix="selected")]
+    added = [module.cpu() for module in network.added]
+    on_test = [None if test is None else accuracy(model.module, test, preprocessing, added=added) for model in models]
+    scores = history.scores[:, 0]
+    return Distilled(
+        model=models[0],
+        selected=models[1],
+        history=history,
+        val_last=float(scores[-1]),
+        val_selected=float(scores.max()),
+        test_last=on_test[0],
+        test_selected=on_test[1],
+    )
