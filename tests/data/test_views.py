@@ -2,10 +2,15 @@
 
 import itertools
 import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import view_hashes
 
 from darkprobe.data import Split, ViewPolicy, Views, load_split, parse_policy, pixel_hash, pixel_operations
 from darkprobe.data.keyed import Purpose, fraction, keyed_words, philox4x32, whole
@@ -276,3 +281,31 @@ def test_gpu_gives_the_pixels_of_the_cpu(split: Split, text: str) -> None:
     views = Views(split, policy=parse_policy(text), seed=3)
     rows = np.arange(300)
     assert torch.equal(views.images(rows, view=1, device="cuda").cpu(), views.images(rows, view=1))
+
+
+def _hash_on_ranks(ranks: int, *, batch: int, workers: int) -> str:
+    script = Path(__file__).with_name("view_hashes.py")
+    runner = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    ran = subprocess.run(
+        [*runner, str(script), str(batch), str(workers)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()[-1]
+
+
+@pytest.mark.slow
+def test_a_view_has_one_pixel_hash_for_every_batch_size_worker_count_and_number_of_ranks() -> None:
+    whole_view = view_hashes.Examples(range(view_hashes.EXAMPLES)).views
+    rows = np.arange(view_hashes.EXAMPLES)
+    wanted = pixel_hash(whole_view.split.example_ids, whole_view.images(rows, view=5))
+    everything = range(view_hashes.EXAMPLES)
+    for batch in (1, 7, 256):
+        assert view_hashes.loaded_hash(everything, batch=batch, workers=0) == wanted
+    for batch in (7, 256):
+        assert view_hashes.loaded_hash(everything, batch=batch, workers=2) == wanted
+    assert _hash_on_ranks(2, batch=7, workers=0) == f"{wanted:016x}"
+    assert _hash_on_ranks(2, batch=256, workers=2) == f"{wanted:016x}"
+    assert wanted != pixel_hash(whole_view.split.example_ids, whole_view.images(rows, view=4))
