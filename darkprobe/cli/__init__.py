@@ -18,9 +18,9 @@ from darkprobe.cli.card import card
 from darkprobe.cli.compare import compare
 from darkprobe.cli.distill import distill
 from darkprobe.cli.extract import extract
-from darkprobe.cli.plot import app as plot_app
 from darkprobe.cli.plugins import load_plugins
 from darkprobe.cli.profile import profile
+from darkprobe.cli.relation_plots import plot_app
 from darkprobe.cli.report import report
 from darkprobe.cli.verify import verify
 from darkprobe.errors import DarkprobeError

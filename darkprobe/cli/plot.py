@@ -23,6 +23,7 @@ SUBSET = typer.Option("all", help="Examples: all, correct (of each model) or com
 METRIC = typer.Option(["distinctness_std"], "--metric", help="What to draw; may be given several times: a panel each.")
 TEMPERATURE = typer.Option(4.0, help="Divides the logits before the softmax.")
 TEMPERATURES = typer.Option("0.5,1,2,4,8,16", help="Temperatures, with commas.")
+POINTWISE = typer.Option(False, "--pointwise", help="Intervals of each point alone, not bands of the whole curve.")
 MODEL = typer.Option([], "--model", help="Only this model; may be given several times.")
 DATA = typer.Option(None, help="Data name to take images from, e.g. digits:0 or parquet:DIR.")
 COUNT = typer.Option(6, min=1, max=60, help="How many examples.")
@@ -35,6 +36,7 @@ def capacity(
     metric: list[str] = METRIC,
     temperature: float = TEMPERATURE,
     subset: str = SUBSET,
+    pointwise: bool = POINTWISE,
     dataset: str = DATASET,
     split: str = SPLIT,
     model: list[str] = MODEL,
@@ -43,11 +45,11 @@ def capacity(
     from darkprobe.plots import new_axes, plot_capacity
     from darkprobe.report.panels import save_panels
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
-    table = _measured(group, metrics=metric, temperatures=[temperature], subset=subset)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
+    table = _banded(group, metric, [temperature], subset=subset, over="capacity", pointwise=pointwise)
     axes = new_axes(len(metric), width=5.6 if len(metric) == 1 else 4.4)
     for name, ax in zip(metric, axes, strict=True):
-        plot_capacity(table, metric=name, temperature=temperature, subset=subset, colours=_colours(store), ax=ax)
+        plot_capacity(table, metric=name, temperature=temperature, subset=subset, colours=colours_in(store), ax=ax)
     typer.echo(save_panels(axes, output, table[table["metric"].isin(metric)]))
 
 
@@ -58,6 +60,7 @@ def temperature(
     metric: list[str] = METRIC,
     temperatures: str = TEMPERATURES,
     subset: str = SUBSET,
+    pointwise: bool = POINTWISE,
     dataset: str = DATASET,
     split: str = SPLIT,
     model: list[str] = MODEL,
@@ -67,11 +70,12 @@ def temperature(
     from darkprobe.plots import new_axes, plot_temperature
     from darkprobe.report.panels import save_panels
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
-    table = _measured(group, metrics=metric, temperatures=list(parse_temperatures(temperatures)), subset=subset)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
+    scales = list(parse_temperatures(temperatures))
+    table = _banded(group, metric, scales, subset=subset, over="temperature", pointwise=pointwise)
     axes = new_axes(len(metric), width=6.6)
     for name, ax in zip(metric, axes, strict=True):
-        plot_temperature(table, metric=name, subset=subset, colours=_colours(store), ax=ax)
+        plot_temperature(table, metric=name, subset=subset, colours=colours_in(store), ax=ax)
     typer.echo(save_panels(axes, output, table[table["metric"].isin(metric)]))
 
 
@@ -91,7 +95,7 @@ def affinity(
     from darkprobe.measure import compare
     from darkprobe.report.panels import affinity_panels, affinity_table, save_panels
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
     pairs = pd.DataFrame()
     if len(group.records) > 1:
         pairs = compare(group.records, metrics=[metric], temperatures=[temperature], subsets=["all"])
@@ -114,9 +118,9 @@ def profile(
     """Sorted soft labels of chosen examples, for several models, with the images where `--data` names them."""
     from darkprobe.report.panels import places_of_ids, profile_panels, profile_table, save_panels, spread_places
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
     places = places_of_ids(group, _whole_numbers(examples)) if examples else spread_places(group, count)
-    axes = profile_panels(group, places, temperature=temperature, colours=_colours(store), data=data)
+    axes = profile_panels(group, places, temperature=temperature, colours=colours_in(store), data=data)
     typer.echo(save_panels(axes, output, profile_table(group, places, temperature)))
 
 
@@ -135,9 +139,9 @@ def examples(
     """The examples on which models disagree most, or whose wrong classes say most, with every model's soft labels."""
     from darkprobe.report.panels import foremost_places, profile_panels, profile_table, save_panels
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
     places = foremost_places(group, by, count)
-    axes = profile_panels(group, places, temperature=temperature, colours=_colours(store), data=data)
+    axes = profile_panels(group, places, temperature=temperature, colours=colours_in(store), data=data)
     typer.echo(save_panels(axes, output, profile_table(group, places, temperature)))
 
 
@@ -155,7 +159,7 @@ def levels(
     from darkprobe.plots import plot_levels
     from darkprobe.report.panels import save_panels
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
     table = _measured(group, metrics=list(LEVELS), temperatures=[temperature], subset="all")
     typer.echo(save_panels([plot_levels(table, levels=LEVELS, temperature=temperature)], output, table))
 
@@ -174,10 +178,10 @@ def reliability(
     from darkprobe.report.panels import save_panels
     from darkprobe.report.reliability import BINS, reliability_table
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
     table = reliability_table(group, temperature)
     title, binning = f"Reliability at T = {temperature:g}", f"{BINS} bins of equal width"
-    ax = plot_reliability(table, colours=_colours(store), binning=binning, title=title)
+    ax = plot_reliability(table, colours=colours_in(store), binning=binning, title=title)
     typer.echo(save_panels([ax], output, table))
 
 
@@ -197,7 +201,7 @@ def alignment(
     from darkprobe.plots import plot_alignment, with_cards
     from darkprobe.report.panels import ceiling_of, save_panels
 
-    group = _group(store, output, dataset=dataset, split=split, models=model)
+    group = group_of(store, output, dataset=dataset, split=split, models=model)
     votes, counts = read_votes(human)
     table = measure_people(group.records, votes, counts=counts, temperatures=[temperature])
     table = with_cards(table, [record.card for record in group.records])
@@ -208,12 +212,12 @@ def alignment(
         ceiling=ceiling,
         ceiling_interval=interval,
         temperature=temperature,
-        colours=_colours(store),
+        colours=colours_in(store),
     )
     typer.echo(save_panels([ax], output, table))
 
 
-def _group(store: Path, output: Path, *, dataset: str | None, split: str | None, models: list[str]) -> "Group":
+def group_of(store: Path, output: Path, *, dataset: str | None, split: str | None, models: list[str]) -> "Group":
     """The records of one data set and split, smallest model first; the output is checked before any work."""
     from darkprobe.errors import InvalidValueError
     from darkprobe.plots.save import check_figure_path
@@ -235,7 +239,33 @@ def _measured(group: "Group", *, metrics: list[str], temperatures: list[float], 
     return with_cards(table, [record.card for record in group.records])
 
 
-def _colours(store: Path) -> dict[str, str]:
+def _banded(
+    group: "Group", metrics: list[str], temperatures: list[float], *, subset: str, over: str, pointwise: bool
+) -> "pd.DataFrame":
+    """Curves with bands that hold for all their points at once; other metrics and choices keep their own intervals."""
+    import pandas as pd
+
+    from darkprobe.measure import capacity_bands, temperature_bands
+    from darkprobe.metrics import METRICS
+    from darkprobe.plots import with_cards
+
+    parts = []
+    for metric in metrics:
+        points = len(group.records) if over == "capacity" else len(temperatures)
+        per_example = METRICS[metric].kind == "per_example" and METRICS[metric].any_subset
+        if pointwise or not per_example or points < 2 or (over, subset) == ("capacity", "correct"):
+            table = _measured(group, metrics=[metric], temperatures=temperatures, subset=subset)
+            parts.append(table[table["metric"] == metric].assign(interval="intervals"))
+            continue
+        if over == "capacity":
+            table = capacity_bands(group.records, metric, temperature=temperatures[0], subset=subset)  # type: ignore[arg-type]
+        else:
+            table = temperature_bands(group.records, metric, temperatures=temperatures, subset=subset)  # type: ignore[arg-type]
+        parts.append(with_cards(table, [r.card for r in group.records]).assign(interval="simultaneous intervals"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def colours_in(store: Path) -> dict[str, str]:
     """One colour for each model of the store, whichever of them a figure shows."""
     from darkprobe.measure.records import records_of
     from darkprobe.plots import model_colours

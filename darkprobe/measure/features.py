@@ -70,7 +70,7 @@ def measure_features(
 
 
 def _rows(group: Group, layers: Mapping[str, str] | str | None, *, resamples: int, seed: int) -> Iterator[Row]:
-    features = [_features(group, model, layers) for model in range(len(group.records))]
+    features = [pooled_features(group, model, layers) for model in range(len(group.records))]
     draws = list(ClassBootstrap(labels=group.labels, resamples=resamples, seed=seed).rows())
     for model, own in enumerate(features):
         yield _row(group, model, None, "feature_compactness", _compactness(own, group.labels), draws)
@@ -99,7 +99,8 @@ def _cka(first: FloatArray, second: FloatArray) -> Statistic:
     return lambda rows: linear_cka(first[rows], second[rows])
 
 
-def _features(group: Group, model: int, layers: Mapping[str, str] | str | None) -> FloatArray:
+def pooled_features(group: Group, model: int, layers: Mapping[str, str] | str | None) -> FloatArray:
+    """(example, feature) float64 stored features of one model, averaged over further axes, in the group's order."""
     record: Any = group.records[model]
     name = record.card.model_id
     wanted = layers.get(name) if isinstance(layers, Mapping) else layers

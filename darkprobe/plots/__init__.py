@@ -7,6 +7,8 @@ from darkprobe.plots.affinity import plot_affinity as plot_affinity
 from darkprobe.plots.affinity import plot_consistency as plot_consistency
 from darkprobe.plots.alignment import plot_alignment as plot_alignment
 from darkprobe.plots.capacity import plot_capacity as plot_capacity
+from darkprobe.plots.classes import plot_classes as plot_classes
+from darkprobe.plots.cosines import plot_cosines as plot_cosines
 from darkprobe.plots.effects import plot_controls as plot_controls
 from darkprobe.plots.effects import plot_effects as plot_effects
 from darkprobe.plots.levels import plot_levels as plot_levels

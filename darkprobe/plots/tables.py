@@ -163,7 +163,10 @@ def counted(rows: pd.DataFrame) -> str:
 
 
 def small_print(rows: pd.DataFrame, *, temperature: float | None = None, extra: Sequence[str] = ()) -> str:
-    """One line for under the title: data, subset, temperature, n, and whether intervals are drawn."""
+    """One line for under the title: data, subset, temperature, n, and whether intervals are drawn.
+
+    A column `interval` says what they are, e.g. "simultaneous intervals"; without it "intervals".
+    """
     parts = []
     for column in ("dataset", "split"):
         if column in rows and rows[column].notna().any():
@@ -174,7 +177,8 @@ def small_print(rows: pd.DataFrame, *, temperature: float | None = None, extra: 
         parts.append(f"T = {temperature:g}")
     parts.append(counted(rows))
     parts.extend(extra)
-    parts.append("95 % intervals" if has_intervals(rows) else "no intervals available")
+    kind = str(rows["interval"].iloc[0]) if "interval" in rows else "intervals"
+    parts.append(f"95 % {kind}" if has_intervals(rows) else "no intervals available")
     return " · ".join(parts)
 
 

@@ -56,7 +56,7 @@ def plot_tree(
     ax.set_ylim(0, 10.0 * len(leaves))
     ax.grid(visible=False, axis="y")
     ax.spines["left"].set_visible(False)
-    ax.set_xlim(left=0.0)
+    ax.set_xlim(left=-0.02 * float(linkage[-1, 2]))  # the nearest two classes join at 0
     ax.set_xlabel("distance at which classes join")
     headline(ax, title, note)
     return ax
