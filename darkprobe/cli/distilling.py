@@ -21,14 +21,16 @@ class Job:
 
     Attributes:
         student: architecture.
-        teacher: as `darkprobe.distill.distill` takes it.
+        teachers: as `darkprobe.distill.distill` takes them.
+        added: networks to whose logits the student's are added.
         parts: splits by role: train, val and perhaps test.
         config: all settings.
         out: directory of the results.
     """
 
     student: str
-    teacher: "LogitFile | Model | None"
+    teachers: "list[LogitFile | Model]"
+    added: "list[Model]" = dataclasses.field(default_factory=list)
     parts: "dict[str, Split]"
     config: "DistillConfig"
     out: Path
@@ -37,25 +39,27 @@ class Job:
         """Everything that determines the student, JSON-ready."""
         return {
             "student": self.student,
-            "teacher": self._teacher(),
+            "teachers": [_described(teacher) for teacher in self.teachers],
+            "added": [model.card.weights_sha256 for model in self.added],
             "data": {role: {"name": part.name, "fingerprint": part.fingerprint} for role, part in self.parts.items()},
             "dataset": self.parts["train"].dataset,
             "config": dataclasses.asdict(self.config),
         }
 
-    def _teacher(self) -> dict[str, Any] | None:
-        from darkprobe.store import LogitFile
 
-        if self.teacher is None:
-            return None
-        card = self.teacher.card
-        known = {"model": card.model_id, "weights_sha256": card.weights_sha256, "live": True}
-        if not isinstance(self.teacher, LogitFile):
-            return known
-        names = ("views", "storage", "precision")
-        stored = {name: self.teacher.header[name] for name in names}
-        views = {name: self.teacher.attributes[name] for name in ("view_policy", "view_seed") if self.teacher.n_views}
-        return known | {"live": False} | stored | views
+def _described(teacher: "LogitFile | Model") -> dict[str, Any]:
+    """What a student depends on of a teacher, JSON-ready."""
+    from darkprobe.store import LogitFile
+
+    card = teacher.card
+    known = {"model": card.model_id, "weights_sha256": card.weights_sha256, "live": True}
+    if not isinstance(teacher, LogitFile):
+        return known
+    stored = {name: teacher.header[name] for name in ("views", "storage", "precision")}
+    if teacher.is_sparse:
+        stored["top_k"] = int(teacher.array("topk_logits").shape[-1])
+    views = {name: teacher.attributes[name] for name in ("view_policy", "view_seed") if teacher.n_views}
+    return known | {"live": False} | stored | views
 
 
 def run_job(job: Job, tensorboard: Path | None, device: str | None) -> None:
@@ -64,7 +68,7 @@ def run_job(job: Job, tensorboard: Path | None, device: str | None) -> None:
 
     from darkprobe.distill import Checkpoint, distill
     from darkprobe.distill.curves import csv_curves, tensorboard_curves, together
-    from darkprobe.files import content_hash, write_json
+    from darkprobe.files import content_hash
 
     plan = json.loads(json.dumps(job.plan()))
     path = job.out / "student.safetensors"
@@ -72,7 +76,7 @@ def run_job(job: Job, tensorboard: Path | None, device: str | None) -> None:
         typer.echo(f"{path} is there already: nothing to do.", err=True)
         typer.echo(path)
         return
-    write_json(job.out / "plan.json", plan)
+    keep_plan(job.out, plan)
     _announce(job)
     steps = max(1, len(job.parts["train"]) // job.config.training.batch_size)
     watchers = [csv_curves(job.out / "curves.csv", steps_per_epoch=steps)]
@@ -83,7 +87,8 @@ def run_job(job: Job, tensorboard: Path | None, device: str | None) -> None:
     found = distill(
         job.student,
         job.parts["train"],
-        job.teacher,
+        job.teachers,
+        added=job.added,
         val=job.parts["val"],
         test=job.parts.get("test"),
         config=job.config,
@@ -98,20 +103,34 @@ def run_job(job: Job, tensorboard: Path | None, device: str | None) -> None:
 
 def _is_done(out: Path, plan: dict[str, Any]) -> bool:
     """Whether the directory holds the finished student of this plan; another plan's is refused."""
+    check_plan(out, plan)
+    return (out / "result.json").exists()
+
+
+def keep_plan(out: Path, plan: dict[str, Any]) -> None:
+    """Writes the plan, or finds it there; another plan is refused."""
+    from darkprobe.files import write_json
+
+    check_plan(out, plan)
+    write_json(out / "plan.json", plan)
+
+
+def check_plan(out: Path, plan: dict[str, Any]) -> None:
+    """Refuses a directory that holds another run."""
     import json
 
     from darkprobe.errors import InvalidValueError
 
     if not (out / "plan.json").exists():
-        return False
+        return
     stored = json.loads((out / "plan.json").read_text())
+    plan = json.loads(json.dumps(plan))
     if stored != plan:
         other = next((name for name in plan if stored.get(name) != plan[name]), "plan")
         raise InvalidValueError(
             f"distill: `--out` must be a new directory or hold this very run, got {out}, whose {other} differs (see "
             "plan.json there). Name another directory."
         )
-    return (out / "result.json").exists()
 
 
 def _announce(job: Job) -> None:
@@ -142,6 +161,8 @@ def _write(job: Job, found: "Distilled", plan: dict[str, Any], *, seconds: float
     save_model(found.selected, job.out / "student-selected.safetensors")
     for part in job.parts.values():
         extract_logits(found.model, part, job.out / "store", device=device)
+        if job.added:
+            extract_logits(summed_model(found.model, job.added), part, job.out / "store", device=device)
     n_test = len(job.parts["test"]) if "test" in job.parts else 0
     values = {
         "val_last": found.val_last,
@@ -158,6 +179,31 @@ def _write(job: Job, found: "Distilled", plan: dict[str, Any], *, seconds: float
     ):
         test = "" if on_test is None else f"test {on_test:.4f} (n {n_test}), "
         typer.echo(f"accuracy, {which}: {test}val {on_val:.4f} (n {len(job.parts['val'])})")
+
+
+def summed_model(model: "Model", added: "list[Model]") -> "Model":
+    """The network whose logits are the sum of those of `added` and `model`, with a card that says so."""
+    from hashlib import sha256
+
+    from torch import Tensor, nn
+
+    from darkprobe.zoo import Model
+
+    class Sum(nn.ModuleList):
+        def forward(self, inputs: Tensor) -> Tensor:
+            total: Tensor = sum(network(inputs) for network in self)
+            return total
+
+    cards = [each.card for each in (*added, model)]
+    together = "".join(card.weights_sha256 for card in cards)
+    card = dataclasses.replace(
+        model.card,
+        tag=f"{model.card.tag}-summed",
+        parameters=sum(card.parameters for card in cards),
+        weights_sha256=sha256(together.encode()).hexdigest(),
+        note=f"Sum of the logits of {', '.join(card.model_id for card in cards)}.",
+    )
+    return Model(card=card, module=Sum([each.module for each in (*added, model)]).eval())
 
 
 def stored_teacher(store: Path, train: "Split", model: str) -> "LogitFile":
@@ -191,7 +237,7 @@ def extracted(
 
     features: tuple[str, ...] = ()
     if resolve_method(config.method).features:
-        features = tuple(other for _, other in config.layers) or (last_layer(model.module),)
+        features = tuple(dict.fromkeys(other for _, other in config.layers)) or (last_layer(model.module),)
     path = extract_logits(
         model,
         train,

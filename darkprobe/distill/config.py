@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from darkprobe.checks import check_choice, check_positive
+from darkprobe.distill.precision import Precision
 from darkprobe.errors import InvalidValueError
 
 
@@ -21,7 +22,8 @@ class TrainConfig:
         milestones: epochs at which multi-step drops the rate.
         warmup_epochs: linear warm-up of multi-step and constant schedules.
         evaluations: how often, evenly spaced, the network is looked at on validation data; the last is at the end.
-        precision: "float32", or "bfloat16" autocast of the forward pass.
+        precision: "float32", "bfloat16" autocast of the forward pass, or "auto": the faster one on the device, see
+            `distill.precision`.
     """
 
     epochs: int
@@ -33,7 +35,7 @@ class TrainConfig:
     milestones: tuple[int, ...] = ()
     warmup_epochs: int = 0
     evaluations: int = 12
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "evaluations"):
@@ -44,7 +46,7 @@ class TrainConfig:
             )
         check_choice("optimizer", self.optimizer, ("adamw", "sgd"))
         check_choice("schedule", self.schedule, ("one-cycle", "multi-step", "constant"))
-        check_choice("precision", self.precision, ("float32", "bfloat16"))
+        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
 
     def steps(self, examples: int) -> int:
         """Optimiser steps of a run over `examples` training examples."""

@@ -71,8 +71,11 @@ class Name:
 
     def model(self, module: nn.Module, *, suffix: str) -> Model:
         """The module with its card, in evaluation mode."""
-        parent = "+".join(teacher.card.model_id for teacher in self.teachers) or None
-        tag = "-".join(filter(None, [self.config.method, parent, f"s{self.config.seed}", suffix]))
+        cards = [teacher.card for teacher in self.teachers]
+        parent = "+".join(card.model_id for card in cards) or None
+        # A teacher that was taught itself is named by its architecture, or names would grow with every generation.
+        short = "+".join(card.architecture if card.parent else card.model_id for card in cards)
+        tag = "-".join(filter(None, [self.config.method, short, f"s{self.config.seed}", suffix]))
         card = make_card(
             find_architecture(self.student),
             module,

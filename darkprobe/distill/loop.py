@@ -10,6 +10,7 @@ from torch import Tensor
 
 from darkprobe.distill.checkpoint import Checkpoint, own_randomness, random_state, set_random_state
 from darkprobe.distill.config import TrainConfig
+from darkprobe.distill.precision import resolved_precision
 from darkprobe.distill.stack import Network
 
 Objective = Callable[[Tensor, Tensor], Tensor]
@@ -78,6 +79,7 @@ def fit(
         CheckpointError: the checkpoint is damaged or of another run.
     """
     device, per_epoch = network.parameters()[0].device, max(1, examples // config.batch_size)
+    coarse = resolved_precision(config.precision, device) == "bfloat16"
     run = _Run(network, config, examples, _Recorder(network, evaluate, watch))
     looks = set(np.linspace(0, config.steps(examples), config.evaluations + 1).round().astype(int)[1:].tolist())
     with own_randomness(device, seed=order_seeds[0]):
@@ -88,7 +90,7 @@ def fit(
             if step == first or place == 0:
                 order = _orders(order_seeds, epoch, examples, own=network.own_inputs)
             index = order[..., place * config.batch_size : (place + 1) * config.batch_size]
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=coarse):
                 logits = network(batches(index, epoch))
             losses = objective(logits.float(), index)
             run.update(losses)

@@ -57,7 +57,7 @@ _DROPS = TrainConfig(
     schedule="multi-step",
     milestones=(150, 180, 210),
     evaluations=240,
-    precision="bfloat16",
+    precision="auto",
 )
 
 for _recipe in (
