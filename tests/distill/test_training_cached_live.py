@@ -96,9 +96,9 @@ def test_stored_view_belongs_to_the_images_of_its_epoch(teacher: Model, tmp_path
 
 
 def test_bfloat16_in_channels_last_trains_alike_and_resumes_to_the_same_bits(teacher: Model, tmp_path: Path) -> None:
-    train, val = made(128, seed=0), made(32, seed=1, name="val")
+    train, val = made(48, seed=0), made(8, seed=1, name="val")
     training = TrainConfig(
-        epochs=3, batch_size=32, learning_rate=0.02, optimizer="sgd", schedule="constant", evaluations=12
+        epochs=2, batch_size=16, learning_rate=0.02, optimizer="sgd", schedule="constant", evaluations=6
     )
 
     def run(precision: str, checkpoint: Checkpoint | None = None, *, stop_after: int = -1) -> Distilled:
@@ -117,7 +117,7 @@ def test_bfloat16_in_channels_last_trains_alike_and_resumes_to_the_same_bits(tea
     assert not np.array_equal(whole.history.losses, exact.history.losses)
     checkpoint = Checkpoint(tmp_path / "c.pt", identity="x", every_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
-        run("bfloat16", checkpoint, stop_after=6)
+        run("bfloat16", checkpoint, stop_after=4)
     resumed = run("bfloat16", checkpoint)
     np.testing.assert_array_equal(whole.history.losses, resumed.history.losses)
     for name, value in whole.model.module.state_dict().items():
