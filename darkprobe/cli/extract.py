@@ -95,4 +95,6 @@ def show_effects(path: Path) -> None:
     for row in rows:
         values = ("-" if row[key] is None else f"{row[key]:.6g}" for key in ("exact", "stored", "largest"))
         table.add_row(row["metric"], f"{row['temperature']:g}", *values)
+    if entry.is_sparse:
+        table.caption = "-: needs more than the largest logits; not known from this file"
     Console(stderr=True, width=120).print(table)

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from darkprobe.metrics import METRICS, Metric
+from darkprobe.metrics.sparse_block import SparseLabelBlock
+from darkprobe.metrics.totals import value_of
+from darkprobe.store.sparse import is_exact
 from darkprobe.types import FloatArray, IntArray
 
 TEMPERATURES = (1.0, 4.0)
@@ -51,6 +55,64 @@ def measure_effects(
                 }
             )
     return rows
+
+
+def measure_sparse_effects(
+    exact: FloatArray, stored: dict[str, np.ndarray], labels: IntArray, *, temperatures: Sequence[float]
+) -> list[dict[str, Any]]:
+    """As `measure_effects` for the sparse form: `stored` and `largest` are None where it does not give a metric.
+
+    Args:
+        exact: (example, cls), float32, of a float32 pass.
+        stored: the arrays that `Encoding.encode` made of the pass that was asked for.
+        labels: (example,).
+        temperatures: the declared ones.
+    """
+    exact = np.asarray(exact, np.float32)
+    kept, indices = torch.from_numpy(stored["topk_logits"]), stored["topk_indices"].astype(np.int64)
+    block = SparseLabelBlock(
+        kept,
+        torch.from_numpy(indices),
+        torch.from_numpy(stored["tail_lse"]),
+        temperatures=tuple(temperatures),
+        label_logits=torch.from_numpy(stored["label_logits"]),
+        labels=torch.from_numpy(labels),
+        classes=exact.shape[-1],
+    )
+    rows = []
+    for name in METRICS:
+        metric = METRICS[name]
+        for temperature in temperatures if metric.depends_on_temperature else (1.0,):
+            before = _values(metric, exact, labels, exact=exact, temperature=temperature)
+            after = None
+            if is_exact(name, temperature=temperature, declared=temperatures, k=kept.shape[-1]):
+                after = _sparse_values(metric, block, exact, indices[:, 0], temperature=temperature)
+            change = None if after is None else np.abs(after - before)
+            rows.append(
+                {
+                    "metric": name,
+                    "temperature": temperature,
+                    "n": len(labels),
+                    "exact": _mean(before),
+                    "stored": None if after is None else _mean(after),
+                    "largest": None if change is None else _number(change[np.isfinite(change)].max(initial=0.0)),
+                }
+            )
+    return rows
+
+
+def _sparse_values(
+    metric: Metric, block: SparseLabelBlock, exact: FloatArray, first: IntArray, *, temperature: float
+) -> FloatArray:
+    """A metric of the sparse form; between models, of it and the exact logits."""
+    if metric.read is not None:
+        values: FloatArray = metric.read(block.at(temperature)).numpy()
+        return values
+    if metric.totals is not None:
+        total: FloatArray = value_of(metric.totals.features(metric.totals.columns(block.at(temperature)))).numpy()
+        return np.atleast_1d(total)
+    assert metric.name == "agreement"  # the only other one that a sparse file gives
+    return (first == exact.argmax(-1)).astype(np.float64)
 
 
 def _values(

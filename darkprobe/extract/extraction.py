@@ -20,7 +20,7 @@ from darkprobe.data.progress import tracked
 from darkprobe.data.split import Split
 from darkprobe.data.views import Views
 from darkprobe.errors import DataError, InvalidValueError
-from darkprobe.extract.effects import measure_effects, sample_size
+from darkprobe.extract.effects import measure_effects, measure_sparse_effects, sample_size
 from darkprobe.extract.runner import Runner, check_fit, head_weight
 from darkprobe.store import LogitStore
 from darkprobe.store.encode import Encoding, check_rows_finite, decode
@@ -190,10 +190,8 @@ def _layout(runner: Runner, encoding: Encoding, *, views: int, batch_size: int, 
 
 
 def _effects(runner: Runner, encoding: Encoding) -> list[dict[str, Any]]:
-    """The measured effect of a coarse pass or format; nothing to measure for float32, and not for the sparse form,
-    whose rules say what is exact."""
-    coarse = encoding.storage != "float32" or runner.precision != "float32"
-    if not coarse or encoding.top_k:
+    """The measured effect of a coarse pass or format, or of the sparse form; nothing to measure for float32."""
+    if encoding.storage == "float32" and runner.precision == "float32" and not encoding.top_k:
         return []
     split = runner.split
     index = np.unique(np.linspace(0, len(split) - 1, sample_size(len(split))).astype(int))
@@ -204,6 +202,8 @@ def _effects(runner: Runner, encoding: Encoding) -> list[dict[str, Any]]:
     for given in (exact, logits):
         check_rows_finite("extract_logits", given, example_ids=sample.example_ids)
     stored = encoding.encode("extract_logits", logits, labels=sample.labels, example_ids=sample.example_ids)
+    if encoding.top_k:
+        return measure_sparse_effects(exact, stored, sample.labels, temperatures=encoding.temperatures)
     return measure_effects(exact, decode(stored), sample.labels)
 
 

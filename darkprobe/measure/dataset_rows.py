@@ -9,6 +9,7 @@ from torch import Tensor
 from darkprobe.measure.intervals import ClassBootstrap, basic_interval, log_interval, normal_interval
 from darkprobe.measure.plan import Partial, Plan, Value, row_of
 from darkprobe.measure.records import Group
+from darkprobe.measure.sparse import says
 from darkprobe.measure.table import Row
 from darkprobe.metrics import Metric
 from darkprobe.metrics._blocks import map_blocks
@@ -27,6 +28,8 @@ def dataset_rows(group: Group, plan: Plan, partials: list[Partial]) -> Iterator[
         if metric.kind == "dataset" and metric.totals is None:
             for model in range(len(group.records)):
                 for temperature in plan.temperatures_of(metric):
+                    if not says(group, model, metric, temperature):
+                        continue
                     value = _plain_value(group, plan, model, metric=metric, temperature=temperature)
                     yield row_of(group, model, metric, temperature=temperature, subset="all", value=value)
 
@@ -37,7 +40,11 @@ def _totals_rows(group: Group, plan: Plan, partials: list[Partial]) -> Iterator[
     if not wanted or not len(group):
         return
     bootstrap = ClassBootstrap(labels=group.labels, resamples=plan.resamples, seed=plan.seed)
+    everything = wanted
     for model, partial in enumerate(partials):
+        wanted = [(metric, form, t) for metric, form, t in everything if says(group, model, metric, t)]
+        if not wanted:
+            continue
         columns = [(form, partial.columns[form.columns, temperature or 1.0]) for _, form, temperature in wanted]
         features = map_blocks(lambda item: item[0].features(item[1]), columns)
         keys = [(form.shares, temperature) for _, form, temperature in wanted]

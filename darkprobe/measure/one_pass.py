@@ -10,6 +10,7 @@ from darkprobe.errors import InvalidValueError
 from darkprobe.measure.moments import Moments, all_true
 from darkprobe.measure.plan import Partial, Plan
 from darkprobe.measure.records import Group
+from darkprobe.measure.sparse import ROWS, declares, says, sparse_block
 from darkprobe.metrics import Metric
 from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import as_tensor, rows_per_block
@@ -25,7 +26,7 @@ def one_pass(group: Group, plan: Plan) -> list[Partial]:
         return [_empty(group, plan, model) for model in range(len(group.records))]
     # Columns are filled in place: many small results that outlive their blocks would hold memory between them.
     partials = [_empty(group, plan, model) for model in range(len(group.records))]
-    size = rows_per_block(as_tensor(group.logits(0, slice(0, 1))))
+    size = min(_block_rows(group, model) for model in range(len(group.records)))
     blocks = [slice(start, min(start + size, len(group))) for start in range(0, len(group), size)]
     spans = [blocks[start : start + BLOCKS_PER_SPAN] for start in range(0, len(blocks), BLOCKS_PER_SPAN)]
 
@@ -52,6 +53,8 @@ def _empty(group: Group, plan: Plan, model: int) -> Partial:
         block = _block(group, model, slice(0, 1))
         for kind in plan.columns():
             read, temperature = kind
+            if not declares(group, model, temperature):
+                continue
             one = read(block.at(temperature))
             columns[kind] = one.new_empty((len(group), one.shape[-1]))
     return Partial(moments, columns)
@@ -63,9 +66,13 @@ def _measure_block(group: Group, plan: Plan, partials: list[Partial], *, rows: s
     right = [block.margin > 0 for block in blocks]
     common = all_true(right)
     found = []
-    for block, own, partial in zip(blocks, right, partials, strict=True):
+    for model, (block, own, partial) in enumerate(zip(blocks, right, partials, strict=True)):
         masks = {"all": torch.ones_like(own), "correct": own, "common": common}
-        values = [example_values(block, metric, temperature) for metric, temperature in plan.quantities()]
+        unknown = torch.full(own.shape, torch.nan, dtype=torch.float64)
+        values = [
+            example_values(block, metric, temperature) if says(group, model, metric, temperature) else unknown
+            for metric, temperature in plan.quantities()
+        ]
         stacked = torch.stack(values) if values else torch.empty((0, len(own)), dtype=torch.float64)
         found.append(Moments.of_subsets(stacked, torch.stack([masks[subset] for subset in plan.subsets])))
         for (read, temperature), kept in partial.columns.items():
@@ -75,11 +82,18 @@ def _measure_block(group: Group, plan: Plan, partials: list[Partial], *, rows: s
 
 def soft_label_blocks(group: Group, model: int) -> Iterator[SoftLabelBlock]:
     """Blocks of rows of one model, one after the other."""
-    size = rows_per_block(as_tensor(group.logits(model, slice(0, 1))))
+    size = _block_rows(group, model)
     return (_block(group, model, slice(start, start + size)) for start in range(0, len(group), size))
 
 
+def _block_rows(group: Group, model: int) -> int:
+    """How many rows of a model make a block."""
+    return ROWS if group.is_sparse(model) else rows_per_block(as_tensor(group.logits(model, slice(0, 1))))
+
+
 def _block(group: Group, model: int, rows: slice) -> SoftLabelBlock:
+    if group.is_sparse(model):
+        return sparse_block(group, model, rows)
     logits = as_tensor(group.logits(model, rows))
     return SoftLabelBlock(logits, torch.from_numpy(group.labels[rows]).to(logits.device))
 

@@ -13,6 +13,7 @@ from darkprobe.measure.intervals import t_interval, wilson_interval
 from darkprobe.measure.one_pass import one_pass
 from darkprobe.measure.plan import Partial, Plan, Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
+from darkprobe.measure.sparse import check_asked, says
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import METRICS, Metric
 from darkprobe.types import Subset
@@ -39,7 +40,8 @@ def measure(
     """Table of metrics of each model, with 95 % intervals and n.
 
     Means of per-example metrics have Student's t interval (Wilson's for accuracy), dataset metrics a bootstrap
-    stratified by class or a standard error in closed form. Distinctness always comes with its two factors.
+    stratified by class or a standard error in closed form. Distinctness always comes with its two factors. Of a sparse
+    record (only the largest logits stored) the table has what these give exactly.
 
     Args:
         store: a store or its path, one record, or several (`SoftLabels` for plain arrays).
@@ -58,7 +60,8 @@ def measure(
 
     Raises:
         UnknownNameError: an unknown metric, subset, dataset, split or model.
-        InvalidValueError: logits that are not finite, a temperature <= 0, labels out of range.
+        InvalidValueError: logits that are not finite, a temperature <= 0, labels out of range; a metric was asked for
+            by name that a sparse record does not give.
         DataError: models of one split that hold other examples, labels or classes.
 
     Example:
@@ -79,6 +82,8 @@ def measure(
     rows: list[Row] = []
     with torch.no_grad():
         for group in groups_of("measure", records):
+            if metrics is not None:
+                check_asked(group, plan.metrics, plan.temperatures)
             rows.extend(_measure_group(group, plan))
     return tidy(rows)
 
@@ -115,7 +120,7 @@ def _mean_rows(group: Group, plan: Plan, model: int, *, partial: Partial) -> Ite
         ends = t_interval(mean, moments.standard_error(), count)
         shares = wilson_interval(np.clip(mean, 0, 1), count)
         for i, (metric, temperature) in enumerate(plan.quantities()):
-            if subset == "all" or metric.any_subset:
+            if (subset == "all" or metric.any_subset) and says(group, model, metric, temperature):
                 low, high = shares if metric.binary else ends
                 found = Value(value=mean[i], low=low[i], high=high[i], n=count[i])
                 yield row_of(group, model, metric, temperature=temperature, subset=subset, value=found)

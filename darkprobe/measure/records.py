@@ -198,6 +198,10 @@ class Group:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def is_sparse(self, model: int) -> bool:
+        """Whether only the largest logits of this model are known."""
+        return bool(getattr(self.records[model], "is_sparse", False))
+
     def logits(self, model: int, rows: slice | IntArray) -> Logits:
         """(row, cls) logits of one model for some examples, finite.
 
@@ -252,8 +256,12 @@ def _numpy(values: Any) -> np.ndarray:
 
 
 def _check_shape(function: str, record: SoftLabelRecord) -> None:
-    shape = tuple(getattr(record, "stored_logits" if hasattr(type(record), "stored_logits") else "logits").shape)
     classes = len(record.class_names)
+    if getattr(record, "is_sparse", False):
+        views = cast(Any, record).n_views
+        shape: tuple[int, ...] = (*((views,) if views else ()), len(record.labels), classes)
+    else:
+        shape = tuple(getattr(record, "stored_logits" if hasattr(type(record), "stored_logits") else "logits").shape)
     if len(shape) != 2 or shape[-1] != classes or classes < 2:
         raise DataError(
             f"{function}: logits of {record.card.model_id!r} must have shape (example, cls) with {classes} named "

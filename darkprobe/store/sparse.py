@@ -7,6 +7,8 @@ the number of left-out classes, and no slope exceeds the smallest kept logit, wh
 All of it up to the rounding of the number format: float16 keeps 11 bits of a kept logit.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,30 +18,66 @@ from darkprobe.errors import InvalidValueError, StoreError
 from darkprobe.store.logit_file import LogitFile
 from darkprobe.types import FloatArray
 
-Rule = Literal["exact", "exact at declared T", "exact where T and T/2 are declared", "refused"]
+Rule = Literal[
+    "exact", "exact at declared T", "exact where T and T/2 are declared", "exact where T and 1 are declared", "refused"
+]
 
-RULES: dict[str, Rule] = {
-    "accuracy": "exact",
-    "agreement": "exact",
-    "target_confidence": "exact at declared T",
-    "non_target_mass": "exact at declared T",
-    "derived_average": "exact at declared T",
-    "nll": "exact at declared T",
-    "ece": "exact at declared T",
-    "ece_equal_mass": "exact at declared T",
-    "ece_debiased": "exact at declared T",
-    "brier": "exact where T and T/2 are declared",
-    "distinctness_variance": "exact where T and T/2 are declared",
-    "distinctness_std": "exact where T and T/2 are declared",
-    "inherent_variance": "exact where T and T/2 are declared",
-    "inherent_std": "exact where T and T/2 are declared",
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a sparse file must hold for a metric to be exact at T.
+
+    Attributes:
+        rule: in words.
+        at: the temperatures that must be declared, given T.
+        k: how many classes must be kept.
+    """
+
+    rule: Rule
+    at: Callable[[float], tuple[float, ...]]
+    k: int = 2
+
+
+_EXACT = Needs(rule="exact", at=lambda t: ())
+_AT_T = Needs(rule="exact at declared T", at=lambda t: (t,))
+_SQUARES = Needs(rule="exact where T and T/2 are declared", at=lambda t: (t, t / 2))
+_POWERS = Needs(rule="exact where T and 1 are declared", at=lambda t: (t, 1.0))
+
+NEEDS: dict[str, Needs] = {
+    "accuracy": _EXACT,
+    "agreement": _EXACT,
+    **dict.fromkeys(("target_confidence", "non_target_mass", "derived_average", "nll", "primary_confidence"), _AT_T),
+    **dict.fromkeys(("ece", "ece_equal_mass", "ece_debiased", "top_1_percent_share", "top_10_percent_share"), _AT_T),
+    **dict.fromkeys(("secondary_confidence", "secondary_gap"), replace(_AT_T, k=5)),
+    "top5_non_target_mass": replace(_AT_T, k=6),
+    **dict.fromkeys(("brier", "distinctness_variance", "distinctness_std"), _SQUARES),
+    **dict.fromkeys(("inherent_variance", "inherent_std"), _SQUARES),
+    "power_sum": _POWERS,
 }
 """By metric; what is not listed needs every class and is refused. "At declared T" metrics are bounded elsewhere."""
+
+RULES: dict[str, Rule] = {name: needs.rule for name, needs in NEEDS.items()}
 
 
 def rule_of(metric: str) -> Rule:
     """What a sparse file can say about a metric of the catalogue."""
     return RULES.get(metric, "refused")
+
+
+def is_exact(metric: str, *, temperature: float, declared: Sequence[float], k: int) -> bool:
+    """Whether a file with these declared temperatures and k kept classes gives a metric exactly at a temperature."""
+    needs = NEEDS.get(metric)
+    return needs is not None and k >= needs.k and set(needs.at(temperature)) <= set(declared)
+
+
+def why_not(metric: str, *, declared: Sequence[float], k: int) -> str:
+    """Why a file does not give a metric, in a few words."""
+    needs = NEEDS.get(metric)
+    if needs is None:
+        return "it needs every class"
+    if k < needs.k:
+        return f"it needs {needs.k} kept classes, and {k} are kept"
+    return f"it is {needs.rule}, and {', '.join(f'{t:g}' for t in declared)} are"
 
 
 def tail_log_sum_exp(entry: LogitFile, temperature: float) -> tuple[FloatArray, FloatArray]:
