@@ -271,3 +271,23 @@ def test_bad_shapes_and_kinds_are_named() -> None:
         losses.kd(Z, F, temperature=0.0)
     with pytest.raises(ValueError, match=r"dkd|decoupled_terms: `labels` must lie in \[0, 6\)"):
         losses.dkd(Z, F, torch.full((12,), 6))
+
+
+def test_ranking_looks_at_pairs_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Value and slope do not depend on how many pairs are held at once, and are those of the plain formula."""
+    from darkprobe.distill.losses import relational
+
+    generator = torch.Generator().manual_seed(3)
+    teacher = torch.randn(2, 6, 7, generator=generator, dtype=torch.float64)
+    student = torch.randn(2, 6, 7, generator=generator, dtype=torch.float64, requires_grad=True)
+    plain = (
+        -((teacher[..., :, None] - teacher[..., None, :]) / 0.5).tanh()
+        * ((student[..., :, None] - student[..., None, :]) / 2.0).tanh()
+    )
+    expected = plain.sum((-2, -1)).mean(-1) / 42
+    (slope,) = torch.autograd.grad(expected.sum(), student)
+    for pairs in (1, 2 * 6 * 7 * 3, 2**22):
+        monkeypatch.setattr(relational, "_PAIRS", pairs)
+        found = losses.ranking(student, teacher, teacher_scale=0.5, student_scale=2.0)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(torch.autograd.grad(found.sum(), student)[0], slope)

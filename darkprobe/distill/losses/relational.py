@@ -1,5 +1,8 @@
 """Losses on relations between logits rather than on their values: DIST, ranking, standardised KD."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -8,6 +11,8 @@ from darkprobe.distill.losses.door import check_pair, fixed, wide
 from darkprobe.distill.losses.matching import divergence
 
 _SMALL = 1e-8
+_PAIRS = 2**22
+"""Pairs of classes, over all examples, that the ranking loss looks at in one go (16 MiB an array)."""
 
 
 def dist(
@@ -69,7 +74,7 @@ def ranking(
     """Ranking loss: `mean over pairs i < j of -tanh((f_i - f_j)/s_t) tanh((z_i - z_j)/s_s)`, a smooth Kendall tau.
 
     As s_t goes to 0 it depends on the teacher's order of classes alone, so no increasing map of its logits (no
-    temperature, no miscalibration) changes it. Memory grows with C^2 an example.
+    temperature, no miscalibration) changes it. Time grows with C^2 an example, memory with C.
 
     Args:
         student_logits: (..., example, cls), floating.
@@ -91,13 +96,44 @@ def ranking(
     check_positive("ranking", "student_scale", student_scale)
     check_pair("ranking", student_logits, teacher_logits)
     classes = student_logits.shape[-1]
-    teacher = _pairs(fixed(teacher_logits) / teacher_scale).tanh()
-    student = _pairs(wide(student_logits) / student_scale).tanh()
-    return -(teacher * student).sum((-2, -1)).mean(-1) / (classes * (classes - 1))
+    student = wide(student_logits) / student_scale
+    teacher = (fixed(teacher_logits) / teacher_scale).expand(student.shape)
+    concordance: Tensor = _Concordance.apply(student, teacher)  # type: ignore[no-untyped-call]
+    return -concordance.mean(-1) / (classes * (classes - 1))
 
 
-def _pairs(scores: Tensor) -> Tensor:
-    return scores.unsqueeze(-1) - scores.unsqueeze(-2)
+class _Concordance(torch.autograd.Function):
+    """(..., example): sum over pairs (i, j) of tanh(z_i - z_j) tanh(f_i - f_j), a few classes i at a time.
+
+    The slope is found on the way, so that no array of pairs is kept for the backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:
+        total, slopes = torch.zeros_like(student[..., 0]), []
+        for start, stop in _spans(student):
+            ours = _gaps(student, start, stop).tanh()
+            theirs = _gaps(teacher, start, stop).tanh()
+            total = total + (ours * theirs).sum((-2, -1))
+            slopes.append(2 * (theirs * (1 - ours.square())).sum(-1))
+        ctx.save_for_backward(torch.cat(slopes, -1))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return gradients[0].unsqueeze(-1) * slope, None
+
+
+def _spans(scores: Tensor) -> Iterator[tuple[int, int]]:
+    """Ranges of classes whose pairs with all classes are few enough numbers to hold at once."""
+    classes = scores.shape[-1]
+    step = max(1, _PAIRS // max(1, scores.numel()))
+    return ((start, min(start + step, classes)) for start in range(0, classes, step))
+
+
+def _gaps(scores: Tensor, start: int, stop: int) -> Tensor:
+    return scores[..., start:stop].unsqueeze(-1) - scores.unsqueeze(-2)
 
 
 def list_mle(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None) -> Tensor:
