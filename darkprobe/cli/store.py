@@ -14,7 +14,10 @@ def _group() -> None:
 
 @app.command()
 def info(store: Path = typer.Argument(help="Directory, pack, or one logit file.")) -> None:
-    """Show what a store holds: finished files and, by their missing blocks, unfinished ones."""
+    """Show what a store holds: finished files and, by their missing blocks, unfinished ones.
+
+    Files that cannot be read are named on stderr, and the exit code is 1.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -25,13 +28,18 @@ def info(store: Path = typer.Argument(help="Directory, pack, or one logit file."
     table = Table(box=None, header_style="bold")
     for heading in ("data set", "split", "model", "family", "parameters", "examples", "classes", "stored as", "MB"):
         table.add_column(heading, no_wrap=heading == "model")
-    for entry in opened.entries():
+    entries, problems = opened.readable()
+    for entry in entries:
         table.add_row(*describe(entry))
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
     for line in describe_unfinished(opened):
         typer.echo(line)
+    for problem in problems:
+        typer.echo(f"BAD  {problem}", err=True)
     typer.echo(store)
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -109,10 +109,12 @@ def _sparse_values(
         values: FloatArray = metric.read(block.at(temperature)).numpy()
         return values
     if metric.totals is not None:
-        total: FloatArray = value_of(metric.totals.features(metric.totals.columns(block.at(temperature)))).numpy()
-        return np.atleast_1d(total)
+        features = metric.totals.features(metric.totals.columns(block.at(temperature)))
+        total: FloatArray = value_of(features).reshape(1).numpy()
+        return total
     assert metric.name == "agreement"  # the only other one that a sparse file gives
-    return (first == exact.argmax(-1)).astype(np.float64)
+    same: FloatArray = (first == exact.argmax(-1)).astype(np.float64)
+    return same
 
 
 def _values(

@@ -90,7 +90,19 @@ class LogitStore:
             if found and not chosen:
                 raise UnknownNameError("model", model, {entry.card.model_id for entry in found})
             found = chosen
-        return sorted(found, key=lambda entry: (entry.card.parameters, natural_key(entry.card.model_id)))
+        return sorted(found, key=_by_size)
+
+    def readable(self) -> tuple[list[LogitFile], list[StoreError]]:
+        """Finished files that can be opened, in the order of `entries`, and what is wrong with the others."""
+        if self.is_packed:
+            return self.entries(), []
+        found, problems = [], []
+        for _, _, path in self._index():
+            try:
+                found.append(_opened(path) if isinstance(path, Path) else path)
+            except StoreError as error:
+                problems.append(error)
+        return sorted(found, key=_by_size), problems
 
     def _of_split(
         self, index: list[tuple[str, str, Path | LogitFile]], split: str
@@ -232,6 +244,10 @@ def _opened(path: Path) -> LogitFile:
     if where != says:
         raise StoreError(f"{path} lies under {where} but holds {says}. Move it to its place, or delete it.")
     return entry
+
+
+def _by_size(entry: LogitFile) -> tuple[Any, ...]:
+    return entry.card.parameters, natural_key(entry.card.model_id)
 
 
 def _matches(card: ModelCard, model: str) -> bool:

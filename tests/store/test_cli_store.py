@@ -1,5 +1,7 @@
 """The verbs of `darkprobe store`, in one process: what they write, the last line they print, and their refusals."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +72,32 @@ def test_replay(store: Path) -> None:
     ran = run("store", "check", store, "--replay", "--model", "mlp-8", "--seed", 2)
     assert "holds no logits of the weights of mlp-8" in str(ran.exception)
     assert "`--model` must be given" in str(run("store", "check", store, "--replay").exception)
+
+
+def test_info_survives_a_damaged_file_and_names_it(store: Path, tmp_path: Path) -> None:
+    both = tmp_path / "s"
+    shutil.copytree(store, both)
+    ran = run("extract", "mlp-16", "--seed", 1, "--data", "digits", "--split", "test", "--out", both)
+    damaged = last_line(ran)
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    shown = run("store", "info", both)
+    assert shown.exit_code == 1
+    assert "mlp-8.s1" in shown.stdout and "mlp-16.s1" not in shown.stdout
+    assert f"BAD  {damaged}" in shown.stderr
+    checked = run("store", "check", both)
+    assert checked.exit_code == 1 and f"BAD  {damaged}" in checked.stdout
+
+
+def test_profile_of_a_sparse_store(tmp_path: Path) -> None:
+    sparse = ("--top-k", 8, "--temperatures", "2,4")
+    ran = run("extract", "mlp-8", "--seed", 1, "--data", "synthetic", "--split", "test", *sparse, "--out", tmp_path)
+    assert "not known from this file" in ran.stderr
+    shown = run("profile", tmp_path, "--temperatures", "4", "--json", tmp_path / "p.json")
+    assert shown.exit_code == 0, shown.output
+    rows = json.loads((tmp_path / "p.json").read_text())
+    metrics = {row["metric"] for row in rows}
+    assert {"accuracy", "nll", "distinctness_std", "ece"} <= metrics
+    assert "entropy" not in metrics
+    refused = run("profile", tmp_path, "--temperatures", "4", "--metric", "entropy")
+    assert isinstance(refused.exception, DarkprobeError)
+    assert "it needs every class" in str(refused.exception)
