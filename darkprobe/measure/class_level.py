@@ -60,8 +60,8 @@ def _resampled_correlations(
         if stack.shape[1] == 0:
             continue
         n += stack.shape[1]
-        weights = _weights(stack.shape[1], resamples, seed=[seed, own])
-        labels = torch.full((stack.shape[1],), own)
+        weights = _weights(stack.shape[1], resamples, seed=[seed, own]).to(stack.device)
+        labels = torch.full((stack.shape[1],), own, device=stack.device)
         permuted = torch.stack(
             [as_tensor(permuted_wrong_classes(v, labels, seed=seed + 1 + own * 101 + m)) for m, v in enumerate(stack)]
         )
@@ -77,7 +77,7 @@ def _resampled_correlations(
 def _logits_of_class(group: Group, own: int, subset: Subset) -> Tensor:
     """(model, example, cls) logits of the examples of one class."""
     rows = np.flatnonzero(group.labels == own)
-    stack = torch.stack([as_tensor(group.logits(model, rows)).cpu().double() for model in range(len(group.records))])
+    stack = torch.stack([as_tensor(group.logits(model, rows)).double() for model in range(len(group.records))])
     if subset == "common":
         right = ((stack >= stack[..., own : own + 1]).sum(-1) == 1).all(0)
         stack = stack[:, right]
@@ -93,6 +93,6 @@ def _weights(examples: int, resamples: int, *, seed: list[int]) -> Tensor:
 def _correlations(stack: Tensor, own: int, weights: Tensor, *, temperature: float) -> np.ndarray:
     """(1 + resample, model, model) rank correlations of the mean soft labels of one class."""
     means = weights @ torch.softmax(stack / temperature, dim=-1) / stack.shape[1]  # (model, 1 + resample, cls)
-    labels = torch.full(means.shape[:-1], own)
+    labels = torch.full(means.shape[:-1], own, device=means.device)
     ranks = features_of("spearman")(wrong_class_values(means, labels))
-    return cosine_matrix(ranks.transpose(0, 1).contiguous()).numpy()
+    return np.asarray(cosine_matrix(ranks.transpose(0, 1).contiguous()).cpu())

@@ -10,9 +10,10 @@ import torch
 from darkprobe.checks import check_temperatures
 from darkprobe.measure.hierarchies import class_paths
 from darkprobe.measure.intervals import ClassBootstrap, spread_interval
-from darkprobe.measure.one_pass import soft_label_blocks
+from darkprobe.measure.one_pass import row_slices
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
+from darkprobe.metrics._kinds import as_tensor
 from darkprobe.metrics.hierarchy import (
     block_structure,
     cophenetic_correlation,
@@ -100,19 +101,23 @@ def class_mean_resamples(group: Group, model: int, temperature: float, *, resamp
 
     One pass in blocks: each block adds its soft labels, times how often each example was drawn, to the sums.
     """
-    weights = example_weights(group, resamples=min(resamples, MATRIX_ENTRIES // group.classes**2), seed=seed)
+    weights = example_weights(group, resamples=resample_count(group, resamples), seed=seed)
     counts = np.bincount(group.labels, minlength=group.classes).astype(float)
-    sums = np.zeros((len(weights), group.classes, group.classes))
-    start = 0
-    for block in soft_label_blocks(group, model):
-        probs = torch.softmax(block.logits.double() / temperature, dim=-1).cpu().numpy()
-        labels = group.labels[start : start + len(probs)]
+    sums = torch.zeros((len(weights), group.classes, group.classes), dtype=torch.float64)
+    for block in row_slices(group, model):
+        probs = torch.softmax(as_tensor(group.logits(model, block)).double() / temperature, dim=-1)
+        sums, labels = sums.to(probs.device), group.labels[block]
         for own in np.unique(labels):
             rows = np.flatnonzero(labels == own)
-            sums[:, own] += weights[:, start + rows] @ probs[rows]
-        start += len(probs)
+            drawn = torch.from_numpy(weights[:, block][:, rows]).to(probs.device, torch.float64)
+            sums[:, own] += drawn @ probs[torch.from_numpy(rows).to(probs.device)]
     with np.errstate(invalid="ignore"):
-        return np.asarray(sums / np.where(counts > 0, counts, np.nan)[:, None])
+        return np.asarray(sums.cpu().numpy() / np.where(counts > 0, counts, np.nan)[:, None])
+
+
+def resample_count(group: Group, resamples: int) -> int:
+    """As many resamples as asked for, unless their matrices would take too much room."""
+    return min(resamples, MATRIX_ENTRIES // group.classes**2)
 
 
 def example_weights(group: Group, *, resamples: int, seed: int) -> npt.NDArray[np.uint8]:

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from darkprobe.measure.intervals import ClassBootstrap, basic_interval, log_interval, normal_interval
+from darkprobe.measure.one_pass import GroupRows
 from darkprobe.measure.plan import Partial, Plan, Value, row_of
 from darkprobe.measure.records import Group
 from darkprobe.measure.sparse import says
 from darkprobe.measure.table import Row
 from darkprobe.metrics import Metric
 from darkprobe.metrics._blocks import map_blocks
-from darkprobe.metrics._kinds import as_label_tensor, as_tensor
 from darkprobe.metrics.totals import value_of
 from darkprobe.types import Logits
 
@@ -69,13 +69,15 @@ def _resampled(bootstrap: ClassBootstrap, features: dict[tuple[str, float | None
 
 
 def _plain_value(group: Group, plan: Plan, model: int, *, metric: Metric, temperature: float | None) -> Value:
-    logits = group.logits(model, slice(None))
     if metric.estimate is not None:
-        tensor = as_tensor(logits)
-        estimate = metric.estimate(tensor, as_label_tensor(group.labels, tensor), temperature or 1.0)
+        rows = GroupRows(group=group, model=model)
+        labels = torch.from_numpy(group.labels)
+        estimate = metric.estimate(rows, labels.to(rows.device) if len(rows) else labels, temperature or 1.0)
         ends = log_interval if estimate.scale == "log" else normal_interval
         low, high = ends(estimate.value, estimate.error)
         return Value(value=estimate.value, low=low, high=high, n=estimate.examples)
+
+    logits = group.logits(model, slice(None))  # a function of one's own takes all examples at once
 
     def evaluate(rows: "np.ndarray | slice") -> float:
         chosen: Logits = logits[rows]

@@ -13,7 +13,7 @@ from darkprobe.measure.moments import JointMoments, Moments, all_true
 from darkprobe.measure.plan import Value
 from darkprobe.measure.records import Group
 from darkprobe.measure.twins import pairs_of, scaled_pairs
-from darkprobe.metrics import Metric, affinity_matrix, permuted_wrong_classes, shuffled_within_class
+from darkprobe.metrics import BUILT_IN, Metric, affinity_matrix, permuted_wrong_classes, shuffled_within_class
 from darkprobe.metrics._kinds import as_tensor, rows_per_block
 from darkprobe.types import Subset
 
@@ -114,10 +114,19 @@ def _values_of_pairs(stack: Tensor, labels: Tensor, quantity: Quantity) -> Tenso
     first, second = pairs_of(len(stack))
     if metric.affinity is not None:
         matrix = as_tensor(affinity_matrix(stack, labels, method=metric.affinity, temperature=temperature))
-        return matrix[torch.from_numpy(first), torch.from_numpy(second)]
-    arrays, own = stack.cpu().numpy(), labels.cpu().numpy()
+        own, other = (torch.from_numpy(side).to(matrix.device) for side in (first, second))
+        return matrix[own, other]
+    if metric in BUILT_IN:
+        return torch.stack(
+            [
+                as_tensor(metric.function(stack[i], stack[j], labels, temperature=temperature))
+                for i, j in zip(first, second, strict=True)
+            ]
+        )
+    arrays, index = stack.cpu().numpy(), labels.cpu().numpy()  # a user's function takes arrays
     values = [
-        metric.function(arrays[i], arrays[j], own, temperature=temperature) for i, j in zip(first, second, strict=True)
+        metric.function(arrays[i], arrays[j], index, temperature=temperature)
+        for i, j in zip(first, second, strict=True)
     ]
     return torch.from_numpy(np.asarray(values, dtype=np.float64)).to(stack.device)
 

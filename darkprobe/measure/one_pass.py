@@ -1,6 +1,8 @@
 """The one pass over the logits of a group of models: block by block, all models side by side."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -78,6 +80,37 @@ def _measure_block(group: Group, plan: Plan, partials: list[Partial], *, rows: s
         for (read, temperature), kept in partial.columns.items():
             kept[rows] = read(block.at(temperature))
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRows:
+    """Logits of one model of a group as `LogitRows`: each slice is read, decoded and put in order when asked for."""
+
+    group: Group
+    model: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(example, cls)."""
+        return len(self.group), self.group.classes
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the logits lie."""
+        return self[slice(0, 1)].device
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return as_tensor(self.group.logits(self.model, rows))
+
+
+def row_slices(group: Group, model: int) -> Iterator[slice]:
+    """Rows of one model in blocks, for those who read logits themselves."""
+    if len(group):
+        size = rows_per_block(as_tensor(group.logits(model, slice(0, 1))))
+        yield from (slice(start, start + size) for start in range(0, len(group), size))
 
 
 def soft_label_blocks(group: Group, model: int) -> Iterator[SoftLabelBlock]:

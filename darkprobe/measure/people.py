@@ -9,14 +9,15 @@ import torch
 
 from darkprobe.checks import check_temperatures
 from darkprobe.errors import DataError, InvalidValueError
-from darkprobe.measure.intervals import ClassBootstrap, spread_interval, t_interval
+from darkprobe.measure.class_relations import class_mean_resamples, example_weights, resample_count
+from darkprobe.measure.intervals import spread_interval, t_interval
 from darkprobe.measure.moments import Moments
+from darkprobe.measure.one_pass import row_slices
 from darkprobe.measure.plan import Value
 from darkprobe.measure.records import Group, Records, SoftLabelRecord, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
-from darkprobe.metrics.class_affinity import class_affinity_correlation, class_affinity_matrix
+from darkprobe.metrics.class_affinity import class_affinity_correlation
 from darkprobe.metrics.human import METHODS, ceiling_from_halves, halves, human_alignment, split_half_alignment
-from darkprobe.store.arrays_in import read_arrays
 from darkprobe.types import FloatArray, IntArray
 
 REFERENCE = "people"
@@ -69,7 +70,7 @@ def measure_people(
         counts = np.asarray(votes)
     rows: list[Row] = []
     with torch.no_grad():
-        ceilings = _ceilings(group, counts, scales, seed=seed)
+        ceilings = _ceilings(group, counts, resamples=resamples, seed=seed)
         for model in range(len(group.records)):
             for (metric, temperature), value in _values(group, model, votes, scales, resamples=resamples, seed=seed):
                 rows.append(_row(group.records[model], metric, temperature, value))
@@ -85,6 +86,8 @@ def read_votes(path: Path) -> tuple[FloatArray, IntArray | None]:
         DataError: the file cannot be read.
         InvalidValueError: it holds no array of numbers with two axes.
     """
+    from darkprobe.store.arrays_in import read_arrays  # only a file needs the store
+
     votes = read_arrays(path).get("values", np.empty(0))
     if votes.ndim != 2 or votes.dtype.kind not in "iuf":
         raise InvalidValueError(
@@ -120,64 +123,75 @@ def _values(
     resamples: int,
     seed: int,
 ) -> Iterator[tuple[tuple[str, float | None], Value]]:
-    logits = np.asarray(group.logits(model, slice(None)))
-    for method in METHODS:
-        for temperature in temperatures if method == "pearson" else (None,):
-            aligned = human_alignment(logits, votes, group.labels, method=method, temperature=temperature or 1.0)
-            yield (f"human_{method}", temperature), _mean(aligned)
-    people = votes / votes.sum(1, keepdims=True)
-    matrix = _class_means(people, group.labels, group.classes)
-    draws = list(ClassBootstrap(labels=group.labels, resamples=resamples, seed=seed).rows())
-    for temperature in temperatures:
-        own = class_affinity_matrix(logits, group.labels, temperature=temperature)
-        value = float(class_affinity_correlation(own, matrix))
-        probs = torch.softmax(torch.from_numpy(logits).double() / temperature, dim=-1).numpy()
-        resampled = [
-            float(
-                class_affinity_correlation(
-                    _class_means(probs[rows], group.labels[rows], group.classes),
-                    _class_means(people[rows], group.labels[rows], group.classes),
-                )
-            )
-            for rows in draws
+    quantities = [(m, t) for m in METHODS for t in (temperatures if m == "pearson" else (None,))]
+    moments = Moments.empty(len(quantities))
+    for rows in row_slices(group, model):
+        logits = group.logits(model, rows)
+        aligned = [
+            human_alignment(logits, votes[rows], group.labels[rows], method=method, temperature=temperature or 1.0)
+            for method, temperature in quantities
         ]
-        low, high = spread_interval(value, np.array(resampled), (-1, 1))
-        yield ("human_class_affinity", temperature), Value(value=value, low=low, high=high, n=len(group))
+        moments = moments.merge(Moments.of(torch.from_numpy(np.stack(aligned))))
+    for i, (method, temperature) in enumerate(quantities):
+        part = slice(i, i + 1)
+        yield (
+            (f"human_{method}", temperature),
+            _mean(Moments(moments.count[part], moments.mean[part], moments.squares[part])),
+        )
+    people = _people_by_class(group, votes, resamples=resamples, seed=seed)
+    for temperature in temperatures:
+        own = class_mean_resamples(group, model, temperature, resamples=resamples, seed=seed)
+        found = [float(class_affinity_correlation(a, b)) for a, b in zip(own, people, strict=True)]
+        low, high = spread_interval(found[0], np.array(found[1:]), (-1, 1))
+        yield ("human_class_affinity", temperature), Value(value=found[0], low=low, high=high, n=len(group))
 
 
-def _mean(values: FloatArray) -> Value:
-    moments = Moments.of(torch.from_numpy(values[None]))
+def _people_by_class(group: Group, votes: FloatArray | IntArray, *, resamples: int, seed: int) -> FloatArray:
+    """(1 + resample, cls, cls) mean shares of votes by class, of the same draws as `class_mean_resamples`."""
+    weights = example_weights(group, resamples=resample_count(group, resamples), seed=seed)
+    shares = votes / votes.sum(1, keepdims=True)
+    counts = np.bincount(group.labels, minlength=group.classes).astype(float)
+    sums = np.zeros((len(weights), group.classes, group.classes))
+    for own in np.unique(group.labels):
+        rows = np.flatnonzero(group.labels == own)
+        sums[:, own] = weights[:, rows] @ shares[rows]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums / np.where(counts > 0, counts, np.nan)[:, None])
+
+
+def _mean(moments: Moments) -> Value:
     low, high = t_interval(moments.mean_or_nan(), moments.standard_error(), moments.count)
     return Value(value=moments.mean_or_nan()[0], low=low[0], high=high[0], n=moments.count[0])
 
 
-def _class_means(probs: FloatArray, labels: IntArray, classes: int) -> FloatArray:
-    sums = np.zeros((classes, classes))
-    np.add.at(sums, labels, probs)
-    count = np.bincount(labels, minlength=classes)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(sums / np.where(count > 0, count, np.nan)[:, None])
-
-
-def _ceilings(group: Group, counts: IntArray | None, temperatures: Sequence[float], *, seed: int) -> dict[str, Value]:
+def _ceilings(group: Group, counts: IntArray | None, *, resamples: int, seed: int) -> dict[str, Value]:
     if counts is None:
         return {}
     _check_people(group, counts)
     found = {}
     for method in METHODS:
-        mean = _mean(split_half_alignment(counts, group.labels, method=method, splits=SPLITS, seed=seed))
+        halved = split_half_alignment(counts, group.labels, method=method, splits=SPLITS, seed=seed)
+        mean = _mean(Moments.of(torch.from_numpy(halved[None])))
         ends = [ceiling_from_halves(end) for end in (mean.value, mean.low, mean.high)]
         found[f"human_{method}"] = Value(value=ends[0], low=ends[1], high=ends[2], n=mean.n)
-    by_class = []
-    for half in halves(counts, splits=SPLITS, seed=seed):
-        both = [
-            _class_means(part / part.sum(1, keepdims=True), group.labels, group.classes)
-            for part in (half, counts - half)
-        ]
-        by_class.append(float(class_affinity_correlation(*both)))
-    ceiling = ceiling_from_halves(float(np.mean(by_class)))
-    found["human_class_affinity"] = Value(value=ceiling, low=np.nan, high=np.nan, n=len(group))
+    found["human_class_affinity"] = _class_ceiling(group, counts, resamples=resamples, seed=seed)
     return found
+
+
+def _class_ceiling(group: Group, counts: IntArray, *, resamples: int, seed: int) -> Value:
+    """The ceiling of the class level, from all splits; its interval from resamples of examples, a split for each."""
+    splits = halves(counts, splits=SPLITS, seed=seed)
+    whole = [_half_correlations(group, half, counts - half, resamples=0, seed=seed)[0] for half in splits]
+    value = ceiling_from_halves(float(np.mean(whole)))
+    # A resample of one split varies with the examples and with the split; the ceiling is a mean over splits.
+    spread = _half_correlations(group, splits[0], counts - splits[0], resamples=resamples, seed=seed)[1:]
+    low, high = spread_interval(value, np.array([ceiling_from_halves(r) for r in spread]), (0, 1))
+    return Value(value=value, low=low, high=high, n=len(group))
+
+
+def _half_correlations(group: Group, half: IntArray, rest: IntArray, *, resamples: int, seed: int) -> list[float]:
+    first, second = (_people_by_class(group, part, resamples=resamples, seed=seed) for part in (half, rest))
+    return [float(class_affinity_correlation(a, b)) for a, b in zip(first, second, strict=True)]
 
 
 def _row(record: SoftLabelRecord, metric: str, temperature: float | None, value: Value) -> Row:

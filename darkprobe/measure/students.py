@@ -10,10 +10,12 @@ from scipy import stats
 from darkprobe.checks import check_temperatures
 from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.measure.intervals import LEVEL
+from darkprobe.measure.one_pass import row_slices
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import nll, rescaling_factor
-from darkprobe.types import FloatArray
+from darkprobe.metrics._kinds import as_tensor
+from darkprobe.types import Array, FloatArray
 
 
 def measure_student(
@@ -64,14 +66,23 @@ def _rows(group: Group, student: str, temperatures: Sequence[float]) -> Iterator
         raise InvalidValueError(
             f"measure_student: `store` must hold a teacher beside {student!r}, got none. Extract one more model."
         )
-    logits = [np.asarray(group.logits(model, slice(None))) for model in range(len(names))]
-    difficulty = np.mean([np.asarray(nll(values, group.labels)) for values in logits], axis=0)
-    own = logits[names.index(student)]
+    own, scales = names.index(student), list(temperatures)
+    difficulty, weights = np.zeros(len(group)), np.zeros((len(names), len(scales), len(group)))
+    for rows in row_slices(group, own):
+        logits, labels = [as_tensor(group.logits(model, rows)) for model in range(len(names))], group.labels[rows]
+        difficulty[rows] = np.mean([_numbers(nll(values, labels)) for values in logits], axis=0)
+        for model, teacher in enumerate(logits):
+            for i, temperature in enumerate(scales if model != own else ()):
+                factors = rescaling_factor(logits[own], teacher, labels, temperature=temperature)
+                weights[model, i, rows] = _numbers(factors)
     for model, name in enumerate(names):
-        if name != student:
-            for temperature in temperatures:
-                weights = np.asarray(rescaling_factor(own, logits[model], group.labels, temperature=temperature))
-                yield from _summary(group, (name, student), temperature, weights=weights, difficulty=difficulty)
+        for i, temperature in enumerate(scales if model != own else ()):
+            yield from _summary(group, (name, student), temperature, weights=weights[model, i], difficulty=difficulty)
+
+
+def _numbers(values: Array) -> FloatArray:
+    """One number per example, where the host can sort them."""
+    return np.asarray(as_tensor(values).cpu())
 
 
 def _summary(

@@ -1,12 +1,31 @@
 """NumPy or torch in, the same kind out: metrics compute on tensors, and arrays are viewed as tensors without a copy."""
 
 import warnings
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from darkprobe.types import Array
+
+
+class LogitRows(Protocol):
+    """(example, cls) logits of which only slices are looked at: a tensor, or what reads them from a file."""
+
+    @property
+    def shape(self) -> "torch.Size | tuple[int, int]":
+        """(example, cls)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the slices lie."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        """(row, cls) logits."""
 
 
 def as_tensor(array: Array) -> Tensor:
@@ -33,7 +52,7 @@ def in_kind_of(result: Tensor, like: Array) -> Array:
     return result.numpy() if isinstance(like, np.ndarray) else result
 
 
-def rows_per_block(logits: Tensor) -> int:
+def rows_per_block(logits: LogitRows) -> int:
     """How many rows to take at a time: few enough to stay in a processor's cache, many on an accelerator."""
     elements = 2**18 if logits.device.type == "cpu" else 2**26
     return max(1, elements // max(1, logits.shape[-1]))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from darkprobe.checks import check_choice
 from darkprobe.errors import InvalidTypeError, InvalidValueError
+from darkprobe.metrics._kinds import LogitRows
 from darkprobe.metrics._per_example import Reader
 from darkprobe.metrics.affinity import AffinityMethod
 from darkprobe.metrics.estimate import Estimate
@@ -44,8 +45,8 @@ class Metric:
         not_to_be_confused_with: a neighbour with a similar name.
         read: the same value read off shared sums; None for metrics that need the logits.
         totals: the same value as a function of sums over examples (dataset metrics that have such a form).
-        estimate: (example, cls) logits and labels, as tensors, and the temperature to the value with its standard
-            error, for dataset metrics that have one in closed form.
+        estimate: (example, cls) logits, of which it takes slices, labels (tensor) and the temperature to the value with
+            its standard error, for dataset metrics that have one in closed form.
         on_request: left out of the table unless it is asked for by name (it costs more than a line over shared sums).
         class_level: for pairwise metrics with one value per class, (..., cls), instead of one per example.
         affinity: the method of `affinity_matrix` that gives the value for all pairs at once (pairwise metrics).
@@ -70,7 +71,7 @@ class Metric:
     not_to_be_confused_with: str = ""
     read: Reader | None = None
     totals: TotalsForm | None = None
-    estimate: Callable[[Tensor, Tensor, float], Estimate] | None = None
+    estimate: Callable[[LogitRows, Tensor, float], Estimate] | None = None
     on_request: bool = False
     class_level: bool = False
     affinity: AffinityMethod | None = None

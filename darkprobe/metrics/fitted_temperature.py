@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from darkprobe.metrics._blocks import map_blocks
-from darkprobe.metrics._kinds import in_kind_of, rows_per_block
+from darkprobe.metrics._kinds import LogitRows, in_kind_of, rows_per_block
 from darkprobe.metrics._per_example import checked_rows
 from darkprobe.metrics.estimate import Estimate
 from darkprobe.types import Array, Labels, Logits
@@ -54,7 +54,7 @@ def fitted_temperature(logits: Logits, labels: Labels, *, temperature: float = 1
     return in_kind_of(torch.tensor(found, dtype=torch.float64, device=rows.device).reshape(lead), logits)
 
 
-def fit_temperature(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Estimate:
+def fit_temperature(logits: LogitRows, labels: Tensor, temperature: float = 1.0) -> Estimate:
     """The fit and its standard error by the sandwich formula, for (example, cls) logits.
 
     `temperature` is ignored. A fit on at most 4,096 evenly spread rows starts Newton's method on all.
@@ -77,15 +77,23 @@ def fit_temperature(logits: Tensor, labels: Tensor, temperature: float = 1.0) ->
     return Estimate(value=1 / inverse, error=error, examples=examples, scale="log")
 
 
-def _end_of_range(logits: Tensor, labels: Tensor) -> float | None:
+def _end_of_range(logits: LogitRows, labels: Tensor) -> float | None:
     """0.0 or infinity when the loss has no minimum at a finite temperature, else None."""
-    target = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-    if float((logits.mean(-1, dtype=torch.float64) - target.double()).sum()) >= 0:
+    size = rows_per_block(logits)
+
+    def looks(start: int) -> Tensor:
+        block, own = logits[start : start + size], labels[start : start + size].unsqueeze(-1)
+        target = block.gather(-1, own).squeeze(-1)
+        above = (block.mean(-1, dtype=torch.float64) - target.double()).sum()
+        return torch.stack([above, (target < block.amax(-1)).sum().double()])
+
+    above, wrong = torch.stack(map_blocks(looks, range(0, len(logits), size))).sum(0).tolist()
+    if above >= 0:
         return math.inf
-    return 0.0 if not bool((target < logits.amax(-1)).any()) else None
+    return 0.0 if not wrong else None
 
 
-def _newton(logits: Tensor, labels: Tensor, inverse: float) -> tuple[float, _Slope]:
+def _newton(logits: LogitRows, labels: Tensor, inverse: float) -> tuple[float, _Slope]:
     """Root of the slope in 1 / T by Newton's method inside a shrinking bracket, and the slope beside it."""
     low, high = 0.0, math.inf
     slope = _slope(logits, labels, inverse)
@@ -104,7 +112,7 @@ def _newton(logits: Tensor, labels: Tensor, inverse: float) -> tuple[float, _Slo
     return inverse, slope
 
 
-def _slope(logits: Tensor, labels: Tensor, inverse: float) -> _Slope:
+def _slope(logits: LogitRows, labels: Tensor, inverse: float) -> _Slope:
     size = rows_per_block(logits)
 
     def sums(start: int) -> Tensor:

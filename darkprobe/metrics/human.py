@@ -1,5 +1,6 @@
 """Human soft labels: alignment of a model's wrong classes with people's, and the ceiling that their number sets."""
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from darkprobe.checks import check_choice, check_labels, check_logits, check_positive
 from darkprobe.errors import InvalidValueError
+from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import as_tensor
 from darkprobe.metrics.affinity import features_of
 from darkprobe.metrics.rank_features import centred_values, cosine
@@ -58,10 +60,11 @@ def human_alignment(
     check_positive(function, "temperature", temperature)
     check_logits(function, logits)
     people, index = checked_votes(function, votes, labels, tuple(logits.shape))
-    scores = wrong_class_values(as_tensor(logits).cpu(), index)
-    model = features_of(method, temperature=temperature)(scores)
-    found: FloatArray = cosine(model.double(), _features(people, index, method=method).double()).numpy()
-    return found
+    values = as_tensor(logits)
+    index, people = index.to(values.device), people.to(values.device)
+    model = features_of(method, temperature=temperature)(wrong_class_values(values, index))
+    found = cosine(model.double(), _features(people, index, method=method).double())
+    return np.asarray(found.cpu())
 
 
 def split_half_alignment(
@@ -91,15 +94,24 @@ def split_half_alignment(
         raise InvalidValueError(
             "split_half_alignment: `counts` must be whole numbers of people, got fractions. Give the file of counts."
         )
+    if not len(whole):
+        return np.empty(0)
+    size = max(1, 2**18 // whole.shape[1] ** 2)
+    blocks = [slice(start, start + size) for start in range(0, len(whole), size)]
     total = np.zeros(len(whole))
     defined = np.zeros(len(whole))
     for half in halves(whole, splits=splits, seed=seed):
-        first, second = (_features(torch.from_numpy(part), index, method=method) for part in (half, whole - half))
-        values = cosine(first.double(), second.double()).numpy()
+        parts = [torch.from_numpy(part.astype(np.float32)) for part in (half, whole - half)]  # counts stay exact
+        values = torch.cat(map_blocks(partial(_half_correlation, parts, index, method), blocks)).numpy()
         total += np.nan_to_num(values)
         defined += ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(total / np.where(defined > 0, defined, np.nan))
+
+
+def _half_correlation(parts: list[Tensor], labels: Tensor, method: HumanMethod, rows: slice) -> Tensor:
+    first, second = (_features(part[rows], labels[rows], method=method) for part in parts)
+    return cosine(first.double(), second.double())
 
 
 def halves(counts: IntArray, *, splits: int, seed: int) -> list[IntArray]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from darkprobe.checks import check_positive
 from darkprobe.metrics._blocks import map_blocks
-from darkprobe.metrics._kinds import in_kind_of, rows_per_block
+from darkprobe.metrics._kinds import LogitRows, in_kind_of, rows_per_block
 from darkprobe.metrics._per_example import checked_rows
 from darkprobe.metrics.estimate import Estimate
 from darkprobe.types import Array, Labels, Logits
@@ -75,8 +75,8 @@ def knowledge_levels(logits: Logits, labels: Labels, *, temperature: float = 1.0
     return in_kind_of(result.reshape(*lead, 4), logits)
 
 
-def levels_of(logits: Tensor, labels: Tensor, temperature: float) -> Levels:
-    """The levels of (example, cls) logits in two passes: class means, then each example against its class's mean."""
+def levels_of(logits: LogitRows, labels: Tensor, temperature: float) -> Levels:
+    """The levels in two passes over blocks: class means, then each example against the mean of its class."""
     examples, classes = logits.shape
     if examples == 0:
         missing = torch.full((4,), torch.nan, dtype=torch.float64)
@@ -86,10 +86,13 @@ def levels_of(logits: Tensor, labels: Tensor, temperature: float) -> Levels:
 
     def wrong_sums(rows: slice) -> Tensor:
         wrong = _wrong_probabilities(logits[rows], labels[rows], temperature)[1]
-        return torch.zeros(classes, classes, dtype=torch.float64).index_add_(0, labels[rows].cpu(), wrong.cpu())
+        return torch.zeros_like(total).index_add_(0, labels[rows], wrong)
 
-    sums = torch.stack(map_blocks(wrong_sums, blocks)).sum(0).to(logits.device)
-    log_mean = (sums / sums.sum(-1, keepdim=True)).log().nan_to_num(nan=0.0, neginf=0.0)  # 0 log 0 adds nothing
+    total = torch.zeros(classes, classes, dtype=torch.float64, device=logits.device)
+    # A few blocks at a time: with many classes their sums take more room than the logits of a block.
+    for start in range(0, len(blocks), 16):
+        total += torch.stack(map_blocks(wrong_sums, blocks[start : start + 16])).sum(0)
+    log_mean = (total / total.sum(-1, keepdim=True)).log().nan_to_num(nan=0.0, neginf=0.0)  # 0 log 0 adds nothing
 
     def contributions(rows: slice) -> Tensor:
         target_log, wrong, log_wrong = _wrong_probabilities(logits[rows], labels[rows], temperature)
@@ -140,10 +143,10 @@ def level_function(level: int) -> Callable[..., Array]:
     return function
 
 
-def level_estimate(level: int) -> Callable[[Tensor, Tensor, float], Estimate]:
+def level_estimate(level: int) -> Callable[[LogitRows, Tensor, float], Estimate]:
     """The estimate with standard error of one of the levels."""
 
-    def estimate(logits: Tensor, labels: Tensor, temperature: float) -> Estimate:
+    def estimate(logits: LogitRows, labels: Tensor, temperature: float) -> Estimate:
         found = levels_of(logits, labels, temperature)
         return Estimate(value=float(found.values[level]), error=float(found.errors[level]), examples=found.examples)
 
