@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from darkprobe.distill.batched import batched_run
 from darkprobe.errors import InvalidValueError
 
 
@@ -104,7 +105,8 @@ class Stack:
         self._parameters = {name: value.detach().clone().requires_grad_() for name, value in stacked.items()}
         template = copy.deepcopy(modules[0]).to("meta")
         run: Callable[[dict[str, Tensor], Tensor], Tensor] = lambda state, x: functional_call(template, state, (x,))  # noqa: E731
-        self._run = vmap(run, in_dims=(0, 0 if own_inputs else None))
+        direct = batched_run(modules[0], own_inputs=own_inputs)
+        self._run = direct or vmap(run, in_dims=(0, 0 if own_inputs else None))
         self._alone = copy.deepcopy(modules[0])
 
     def __call__(self, inputs: Tensor) -> Tensor:

@@ -119,3 +119,45 @@ def test_epoch_orders_are_keyed_by_seed_and_epoch() -> None:
 def test_a_config_that_cannot_train_is_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidValueError, match=f"`{name}` must be"):
         TrainConfig(**{"epochs": 1, "batch_size": 8, "learning_rate": 0.1, name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("own_inputs", [False, True])
+@pytest.mark.parametrize("name", ["mlp-16", "mlp1-8"])
+def test_batched_perceptrons_are_the_members_alone(name: str, own_inputs: bool) -> None:
+    """Logits and slopes of a stack against those of its members as ordinary modules."""
+    from darkprobe.distill.batched import batched_run
+    from darkprobe.distill.stack import Stack
+    from darkprobe.zoo import build_module
+
+    modules = [build_module(name, input_shape=(1, 8, 8), num_classes=10, seed=seed) for seed in range(3)]
+    assert batched_run(modules[0], own_inputs=own_inputs) is not None
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(*((3,) if own_inputs else ()), 20, 1, 8, 8, generator=generator)
+    stack = Stack(modules, own_inputs=own_inputs)
+    logits = stack(inputs)
+    logits.square().sum().backward()
+    for number, module in enumerate(modules):
+        alone = module(inputs[number] if own_inputs else inputs)
+        torch.testing.assert_close(logits[number], alone)
+        alone.square().sum().backward()
+        for whole, own in zip(stack.parameters(), module.parameters(), strict=True):
+            assert whole.grad is not None
+            torch.testing.assert_close(whole.grad[number], own.grad)
+
+
+def test_other_modules_are_left_to_vmap() -> None:
+    from darkprobe.distill.batched import batched_run
+
+    class Odd(torch.nn.Sequential):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs) * 2  # type: ignore[no-any-return]
+
+    others = (
+        Odd(torch.nn.Linear(4, 3)),
+        torch.nn.Linear(4, 3),
+        torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3)),
+        torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False)),
+        torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Softmax(1)),
+    )
+    for module in others:
+        assert batched_run(module, own_inputs=False) is None
