@@ -23,10 +23,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/pytho
 	$(PIP) --editable .
 	@touch $@
 
-# torchdistill is a reference in tests; it asks for torchvision, which its losses do not use.
+# References in tests without what they ask for and the tests do not use: torchdistill's torchvision, netcal's pyro,
+# gpytorch and tensorboard.
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
-	$(PIP) --no-deps torchdistill
+	$(PIP) --no-deps torchdistill netcal
 	@touch $@
 
 test: $(VENV)/.installed-dev lint types unit  ## lint, types and tests: at most ten minutes on 2 cores

@@ -232,8 +232,13 @@ class TestCompare:
         from darkprobe.metrics import affinity_matrix
 
         matrix = affinity_matrix(np.stack([r.logits for r in records]), records[0].labels, method="spearman")
+        ceiling = one(
+            compare(records, metrics=["spearman"], subsets=["all"]), model="a", reference="c", metric="spearman_ceiling"
+        )
         rng = np.random.default_rng(0)
         draws = [matrix[..., rng.integers(0, 400, 400)].mean(-1) for _ in range(500)]
+        spread = np.std([np.sqrt(m[0, 1] * m[2, 3]) for m in draws])
+        assert (ceiling.high - ceiling.low) / (2 * 1.96) == pytest.approx(spread, rel=0.2)
         spread = np.std([m[0, 2] / np.sqrt(m[0, 1] * m[2, 3]) for m in draws])
         assert (row.high - row.low) / (2 * 1.96) == pytest.approx(spread, rel=0.25)
 

@@ -151,8 +151,10 @@ def _pair_values(group: Group, metric: Metric, partial: PairPartial) -> Iterator
         value = float(scaled.consistency(correlations, permuted))
         found = Value(value=value, low=value - half, high=value + half, n=joint.count)
         yield scaled.pair, "_consistency", "all", found
-        ceiling = float(scaled.ceiling(correlations))
-        yield scaled.pair, "_ceiling", "all", Value(value=ceiling, low=np.nan, high=np.nan, n=joint.count)
+        slope = scaled.ceiling_gradient(correlations)
+        value = float(scaled.ceiling(correlations))
+        half = z * float(np.sqrt(slope @ covariance[:pairs, :pairs] @ slope))
+        yield scaled.pair, "_ceiling", "all", Value(value=value, low=value - half, high=value + half, n=joint.count)
 
 
 def _mean_values(metric: Metric, moments: Moments, *, suffix: str, subset: str) -> Iterator[PairValue]:

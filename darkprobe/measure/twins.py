@@ -1,5 +1,6 @@
 """Seeds of one network in a store, and the ceiling they set for every correlation between models."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,14 +77,17 @@ class Scaled:
 
         The function is smooth and of order 1, so a step of 1e-6 leaves nine digits.
         """
-        at = np.concatenate([correlations, floors])
         half = len(correlations)
-        steps = 1e-6 * np.eye(len(at))
-        above, below = at + steps, at - steps
-        difference = self.consistency(above[:, :half], above[:, half:]) - self.consistency(
-            below[:, :half], below[:, half:]
-        )
-        return np.asarray(difference / 2e-6)
+        return _slopes(lambda at: self.consistency(at[:, :half], at[:, half:]), np.concatenate([correlations, floors]))
+
+    def ceiling_gradient(self, correlations: np.ndarray) -> np.ndarray:
+        """Derivative of the ceiling by the (pair,) correlations, as in `gradient`."""
+        return _slopes(self.ceiling, correlations)
+
+
+def _slopes(function: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray:
+    steps = 1e-6 * np.eye(len(at))
+    return np.asarray((function(at + steps) - function(at - steps)) / 2e-6)
 
 
 def scaled_pairs(group: Group) -> list[Scaled]:
