@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def advise(
     paths: list[Path] = typer.Argument(..., help="A store; with --backtest directories of finished studies."),
     student: str = typer.Option(None, "--student", help="Architecture of the student, e.g. mlp1-16."),
-    learn: list[Path] = typer.Option([], "--learn", help="Finished studies to learn the fix from; repeatable."),
+    learn: list[Path] = typer.Option([], "--learn", help="Finished studies to predict gains from; repeatable."),
     backtest: bool = typer.Option(False, "--backtest", help="Score the advice on finished studies instead."),
     csv: Path = typer.Option(None, "--csv", help="Write the table here as well."),
 ) -> None:
@@ -27,7 +27,8 @@ def advise(
         from darkprobe.study import advise as rank
 
         table = rank(paths[0], student=student, learn=learn)
-        shown = table[["rank", "model", "method", "temperature", "score", "accuracy", "capacity_ratio", "why"]]
+        columns = ["rank", "model", "method", "temperature", "score", "accuracy", "capacity_ratio", "why"]
+        shown = table[columns]
         typer.echo(shown.head(20).to_string(index=False, float_format="%.3g"))
     if csv is not None:
         write_text(csv, table.to_csv(index=False, lineterminator="\n"))
@@ -35,15 +36,13 @@ def advise(
 
 
 def _backtest(directories: list[Path]) -> "pd.DataFrame":
-    import pandas as pd
+    from darkprobe.study.backtest import backtest, conclusion
 
-    from darkprobe.study.backtest import backtest, conclusion, temperature_losses
-    from darkprobe.study.outcomes import read_outcome
-
-    table = backtest(directories)
-    losses = pd.concat([temperature_losses(read_outcome(d)) for d in directories])
+    table, losses = backtest(directories)
+    typer.echo("regret, as a fraction of student accuracy:")
     typer.echo(table.to_string(index=False, float_format="%.4f"))
     typer.echo("\naccuracy lost at the predicted temperature against the one tuned on validation data:")
-    typer.echo(losses.to_string(index=False, float_format="%.4f"))
+    columns = ["study", "rule", "teacher", "predicted", "used", "tuned", "loss", "low", "high", "n"]
+    typer.echo(losses[columns].to_string(index=False, float_format="%.4f"))
     typer.echo(f"\n{conclusion(table)}")
     return table

@@ -1,4 +1,4 @@
-"""`darkprobe study show | status`: a plan as a file, and how far a study is."""
+"""`darkprobe study list | show | status`: a plan as a file, and how far a study is."""
 
 from pathlib import Path
 
@@ -7,13 +7,25 @@ import typer
 app = typer.Typer(name="study", help="Plans of studies, and how far a study is.", no_args_is_help=True)
 
 
+@app.command("list")
+def list_studies() -> None:
+    """Prints the built-in studies."""
+    from darkprobe.study import STUDIES
+
+    for name in STUDIES:
+        typer.echo(f"{name:<18} {(STUDIES[name].__doc__ or '').splitlines()[0]}")
+
+
 @app.command("show")
-def show(name: str = typer.Argument(..., help="A built-in study, or the path of a .toml file.")) -> None:
+def show(
+    name: str = typer.Argument(..., help="A built-in study, or the path of a .toml file."),
+    edition: str = typer.Option("full", "--edition", help="full or 2-core."),
+) -> None:
     """Prints a plan as TOML: save it, change it, and give it to `verify`."""
     from darkprobe.study import find_study
     from darkprobe.study.plan_file import study_toml
 
-    typer.echo(study_toml(find_study(name)), nl=False)
+    typer.echo(study_toml(find_study(name, edition=edition)), nl=False)
 
 
 @app.command("status")

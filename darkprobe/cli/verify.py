@@ -10,13 +10,15 @@ if TYPE_CHECKING:
 
 
 def verify(
-    study: str = typer.Argument(..., help="A built-in study (digits, synthetic), or the path of a .toml file."),
+    study: str = typer.Argument(..., help="A built-in study (`darkprobe study list`), or the path of a .toml file."),
     out: Path = typer.Option(None, "--out", "-o", help="Directory of the study; running again resumes."),
     workers: int = typer.Option(
         None, "--workers", min=1, help="Processes of one thread each; one per core by default."
     ),
     dask: str = typer.Option(None, "--dask", help="Address of a Dask scheduler, or 'local'."),
     seed: int = typer.Option(None, "--seed", min=0, help="Seed of the whole study, instead of the plan's."),
+    edition: str = typer.Option("full", "--edition", help="full, or 2-core: cut down for 2 cores, and labelled so."),
+    data: str = typer.Option(None, "--data", help="Data name instead of the plan's, e.g. parquet:DIR."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say how many cells, how long, how much disk."),
     smoke: bool = typer.Option(False, "--smoke", help="Few replicates and epochs: does everything work?"),
 ) -> None:
@@ -26,12 +28,15 @@ def verify(
     from darkprobe.cli.stopping import stopping_cleanly
     from darkprobe.report import write_report
     from darkprobe.study import check_names, find_study, run_study
+    from darkprobe.study.parts import for_smoke, with_data
 
-    plan = find_study(study)
+    plan = find_study(study, edition=edition)
+    if data is not None:
+        plan = with_data(plan, data)
     if seed is not None:
         plan = dataclasses.replace(plan, seed=seed)
     if smoke:
-        plan = plan.for_smoke()
+        plan = for_smoke(plan)
     check_names(plan)
     if dry_run:
         _print_estimate(plan, workers)
@@ -50,14 +55,25 @@ def _print_estimate(plan: "Study", workers: int | None) -> None:
     from darkprobe.study.engine import cores
 
     found, count = estimate_study(plan), workers or cores()
+    if plan.caution:
+        typer.echo(plan.caution.strip())
     for kind, cells in found.cells.items():
         networks = found.members[kind]
         typer.echo(f"{kind:<17} {cells:>6} cells  {networks:>7} networks  {found.seconds[kind]:>9.1f} s of one core")
-    typer.echo(f"about {found.wall_seconds(count):.0f} s on {count} workers, {found.bytes / 1e6:.1f} MB on disk")
+    typer.echo(f"about {_time(found.wall_seconds(count))} on {count} workers, {found.bytes / 1e6:.1f} MB on disk")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _print_verdicts(directory: Path) -> None:
     import json
 
-    for key, verdict in json.loads((directory / "verdicts.json").read_text()).items():
-        typer.echo(f"{key}: {verdict['sentence']}\n")
+    found = json.loads((directory / "verdicts.json").read_text())
+    for key, verdict in found.items():
+        if verdict["family"] != "controls" or not verdict["as_expected"]:
+            typer.echo(f"{key}: {verdict['sentence']}\n")
+    controls = [verdict["as_expected"] for verdict in found.values() if verdict["family"] == "controls"]
+    if controls:
+        typer.echo(f"Controls: {sum(controls)} of {len(controls)} came out as planted.\n")

@@ -1,4 +1,4 @@
-"""`imagefolder:DIR[?size=N]` and `tiny-imagenet[:DIR]`: images in folders named after their classes.
+"""`imagefolder:DIR[?size=N]` and `tiny-imagenet[:DIR][?size=N]`: images in folders named after their classes.
 
 An image folder is `DIR/SPLIT/CLASS/*` or, without splits, `DIR/CLASS/*`, which is read as "train"; classes are numbered
 in the order of their names, as torchvision does. Tiny ImageNet is read as it is distributed (`tiny-imagenet-200`); its
@@ -89,10 +89,11 @@ def read_tiny(argument: str, split: str) -> Split:
     """One split of Tiny ImageNet: 200 classes named by WordNet id, 64x64 pixels.
 
     Args:
-        argument: the folder above `tiny-imagenet-200`, or "".
+        argument: the folder above `tiny-imagenet-200`, or "", and `size` after a question mark.
         split: "train" or "test" (the official validation images).
     """
-    folder = data_folder(argument) / _TINY
+    location, options = parse_location("tiny-imagenet", argument, known=("size",))
+    folder = data_folder(location) / _TINY
     class_names = tuple(_lines(folder / "wnids.txt"))
     label_of = {name: label for label, name in enumerate(class_names)}
     if split == "train":
@@ -106,9 +107,12 @@ def read_tiny(argument: str, split: str) -> Split:
                 f"{unknown}. Fetch the data set again."
             )
         labelled = [(folder / "val" / "images" / row[0], label_of[row[1]]) for row in rows]
-    found = _encoded("tiny-imagenet", labelled, class_names, size=None, where=f"tiny-imagenet/{split}")
+    size = parse_size("tiny-imagenet", options)
+    found = _encoded("tiny-imagenet", labelled, class_names, size=size, where=f"tiny-imagenet/{split}")
     return found.split(
-        dataset="tiny-imagenet", name=split, source=f"tiny-imagenet:{argument}" if argument else "tiny-imagenet"
+        dataset=dataset_id(Path("tiny-imagenet"), options),
+        name=split,
+        source=f"tiny-imagenet:{argument}" if argument else "tiny-imagenet",
     )
 
 

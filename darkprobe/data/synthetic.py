@@ -31,6 +31,8 @@ class SyntheticConfig:
         waves: number M of sine terms; more make the task harder.
         wave_height: factor of the sine terms; 0 makes the task linear.
         frequency: scale of the a_m, which are drawn uniformly from frequency * [0.8, 1.2].
+        label_noise: share of training and validation examples whose label is replaced by one drawn from all classes;
+            test labels stay true.
         train, val, test: number of examples of each split.
     """
 
@@ -42,6 +44,7 @@ class SyntheticConfig:
     waves: int = 2
     wave_height: float = 0.3
     frequency: float = 1.0
+    label_noise: float = 0.0
     train: int = 2000
     val: int = 1000
     test: int = 4000
@@ -59,6 +62,7 @@ class SyntheticConfig:
             "waves": (self.waves >= 0, "a whole number >= 0"),
             "wave_height": (np.isfinite(self.wave_height) and self.wave_height >= 0, "a finite number >= 0"),
             "frequency": (np.isfinite(self.frequency) and self.frequency >= 0, "a finite number >= 0"),
+            "label_noise": (0 <= self.label_noise <= 1, "in [0, 1]"),
             **{name: (getattr(self, name) >= 1, "at least 1") for name in _SPLITS},
         }
         for name, (holds, expected) in rules.items():
@@ -129,12 +133,16 @@ def synthetic_split(config: SyntheticConfig, split: str) -> Split:
     sizes = [config.train, config.val, config.test]
     rng = np.random.default_rng([config.seed, 2 + part])
     inputs = rng.standard_normal((sizes[part], config.features)).astype(np.float32)
+    labels = class_scores(config, inputs).argmax(1)
+    if config.label_noise and split != "test":
+        replaced = rng.random(len(labels)) < config.label_noise
+        labels = np.where(replaced, rng.integers(0, config.classes, len(labels)), labels)
     return Split(
         dataset=config.dataset,
         name=split,
         kind="features",
         inputs=inputs,
-        labels=class_scores(config, inputs).argmax(1),
+        labels=labels,
         example_ids=np.arange(sizes[part], dtype=np.int64) + sum(sizes[:part]),
         class_names=tuple(f"s{s}c{k}" for k, s in enumerate(config.superclass_of)),
         source=f"synthetic:{config.seed}",

@@ -164,17 +164,18 @@ def _laid_out(inputs: Tensor) -> Tensor:
 
 def _objective(recipe: Recipe, labels: Tensor) -> Objective:
     """Loss (member,) of logits (member, batch, cls) and the batch's rows; mean over examples, nats."""
+    return lambda logits, index: recipe_loss(recipe, logits, labels[index][None])
+
+
+def recipe_loss(recipe: Recipe, logits: Tensor, target: Tensor) -> Tensor:
+    """Loss (member,) of logits (member, batch, cls) and labels (member, batch); mean over examples, nats."""
     smoothing = recipe.amount if recipe.kind == "ls" else 0.0
-
-    def objective(logits: Tensor, index: Tensor) -> Tensor:
-        target = labels[index]
-        plain = functional.cross_entropy(logits[0], target, label_smoothing=smoothing)[None]
-        if recipe.kind != "tolerant":
-            return plain
-        difference = top_score_difference(logits, target, k=min(5, logits.shape[-1]))
-        return recipe.amount * plain + (1 - recipe.amount) * difference
-
-    return objective
+    rows = functional.cross_entropy(logits.transpose(1, 2), target, label_smoothing=smoothing, reduction="none")
+    plain = rows.mean(-1)
+    if recipe.kind != "tolerant":
+        return plain
+    difference = top_score_difference(logits, target, k=min(5, logits.shape[-1]))
+    return recipe.amount * plain + (1 - recipe.amount) * difference
 
 
 def _accuracy(module: torch.nn.Module, split: Split, preprocessing: Preprocessing) -> float:

@@ -96,7 +96,9 @@ def _section(key: str, title: str, body: Html) -> Html:
 
 
 def _summary(study: StudyFolder) -> str:
-    facts = [tally(study.verdicts) if study.verdicts else "Not finished yet."]
+    facts = ["Smoke run: no evidence."] if study.plan.get("smoke") else []
+    facts += [f"Scaled study: {study.plan['scaled']}."] if study.plan.get("scaled") else []
+    facts.append(tally(study.verdicts) if study.verdicts else "Not finished yet.")
     if study.runs is not None:
         facts.append(f"{len(study.runs):,} students trained.")
     if study.provenance.get("time"):

@@ -42,6 +42,10 @@ KNOWN = {
         "Controls",
         "Planted damage and planted nothing: a sound method finds the one and not the other.",
     ),
+    "levels": (
+        "What soft labels hold",
+        "Nats beyond an even guess, in parts that add up; a short part is knowledge that teacher does not pass on.",
+    ),
     "affinity": ("Which classes are alike", "A dark cell: examples of this row's class lean to that column's."),
     "profile": ("Soft labels of single examples", "What a student is shown, the true class left out."),
 }
@@ -54,6 +58,8 @@ TABLES = {
     "effects": "Paired differences",
     "controls": "Controls",
     "profile": "Soft-label metrics",
+    "levels": "What soft labels hold, level by level",
+    "teachers": "Teachers' own accuracy",
 }
 
 

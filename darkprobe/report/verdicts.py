@@ -38,14 +38,28 @@ VERDICTS = {
 
 
 def verdicts_section(verdicts: Mapping[str, Mapping[str, Any]]) -> Html:
-    """A card per hypothesis."""
+    """A card per hypothesis and diagnosis; controls behind one line, which says whether they came out as planted."""
     if not verdicts:
         return element("p", escaped("No verdicts yet: the study has not finished. Run it again to resume."))
-    return joined(_card(name, verdicts[name]) for name in verdicts)
+    parts = [_card(name, verdicts[name]) for name in _of_family(verdicts, "hypotheses")]
+    if diagnoses := _of_family(verdicts, "diagnoses"):
+        parts.append(element("h3", escaped("What teachers lost"), attributes={"class": "family"}))
+        parts += [_card(name, verdicts[name]) for name in diagnoses]
+    if controls := _of_family(verdicts, "controls"):
+        right = sum(bool(verdicts[name].get("as_expected")) for name in controls)
+        said = f"Controls: {right} of {len(controls)} came out as planted"
+        cards = joined(_card(name, verdicts[name]) for name in controls)
+        parts.append(element("details", element("summary", escaped(said)), cards, attributes={"id": "controls"}))
+    return joined(parts)
+
+
+def _of_family(verdicts: Mapping[str, Mapping[str, Any]], family: str) -> list[str]:
+    return [name for name, verdict in verdicts.items() if verdict.get("family", "hypotheses") == family]
 
 
 def tally(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
     """How many of the hypotheses are confirmed, refuted and not resolved."""
+    verdicts = {name: verdicts[name] for name in _of_family(verdicts, "hypotheses")}
     counts = {word: sum(v.get("verdict") == word for v in verdicts.values()) for word in VERDICTS}
     found = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     plural = "hypothesis" if len(verdicts) == 1 else "hypotheses"
@@ -99,6 +113,9 @@ def _without_repeats(told: str, word: str, claim: str) -> str:
 
 def _how(verdict: Mapping[str, Any]) -> Html:
     parts = []
+    if verdict.get("expected"):
+        met = "as expected" if verdict.get("as_expected") else "against what was planted"
+        parts.append(f"Expected: {verdict['expected']}; it came out {met}.")
     if verdict.get("test"):
         parts.append(f"Test: {verdict['test']}.")
     if is_number(p := verdict.get("p_adjusted")):

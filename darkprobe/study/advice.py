@@ -1,8 +1,9 @@
-"""`advise`: which teacher, which temperature, from the soft labels alone, before any student is trained.
+"""`advise`: which teacher, which temperature, which method, from the soft labels alone, before any student is trained.
 
-The rule [design]: a teacher's temperature is that at which its wrong classes are most distinct, T* = argmax sigma(T);
-a choice (teacher, T) is ranked by the teacher's held-out accuracy times sigma(T) / sigma(T*). `backtest` says how good
-the rule was on finished studies; a fix is advised only where all studies given to learn from found it better than KD.
+With studies to learn from, choices are ranked by the gain in student accuracy that these predict (`rule.py`), with its
+prediction interval. Without, by a rule that has no free number [design]: a teacher's temperature is that at which its
+wrong classes are most distinct, T* = argmax sigma(T), and (teacher, T) is ranked by the teacher's held-out accuracy
+times sigma(T) / sigma(T*); no fix is then advised, for lack of evidence. `backtest` scores both on finished studies.
 """
 
 from collections.abc import Sequence
@@ -13,8 +14,12 @@ import pandas as pd
 
 from darkprobe.errors import DataError
 from darkprobe.store import LogitFile, LogitStore
+from darkprobe.study.backtest import read_case, untaught_score
 from darkprobe.study.best_temperature import BestTemperature, temperature_of_most_distinct
-from darkprobe.study.outcomes import best_method, read_outcome
+from darkprobe.study.outcomes import Arm
+from darkprobe.study.profiles import Profile
+from darkprobe.study.rule import Rule
+from darkprobe.study.rule import learn as learn_rule
 from darkprobe.zoo import build_module, find_architecture
 
 
@@ -29,47 +34,87 @@ def advise(
 
     Args:
         store: logits of the teachers on the training split, and, to rank teachers, on "val" or else "test".
-        student: architecture of the student; it says how far each teacher is above it and changes no rank.
+        student: architecture of the student.
         temperatures: offered besides each teacher's own best one.
-        learn: finished studies; a fix with one temperature (TTM, WTTM: gamma = 1/T) that beat KD in all of them is
-            advised in its place.
+        learn: finished studies; gains are predicted and fixes ranked from what they found.
 
     Returns:
-        Columns rank, model, dataset, method, temperature, score (0 to 1, higher is better), accuracy, accuracy_low,
+        Columns rank, model, dataset, method, temperature (of a fix: the one its setting comes down to, see
+        `study.outcomes.arm_temperature`), score (0 to 1 without studies, else the predicted gain; higher is better),
+        gain, gain_low, gain_high (predicted student accuracy minus that of KD at T = 4 from the most accurate teacher,
+        fractions, 95 % prediction interval; NaN without studies, ends NaN below three), accuracy, accuracy_low,
         accuracy_high (held out, fractions; NaN without a held-out split), best_temperature, best_low, best_high,
         capacity_ratio (parameters of the teacher over the student's), why.
 
     Raises:
-        DataError: the store holds no training logits, or of several data sets.
+        DataError: the store holds no training logits, or of several data sets; or a study is not finished.
     """
     store = store if isinstance(store, LogitStore) else LogitStore(store)
     dataset = _only_dataset(store)
-    method, gain = _method(learn)
-    rows = []
+    rule = learn_rule([read_case(directory) for directory in learn]) if learn else None
+    profiles: dict[str, Profile] = {}
+    facts: dict[str, dict[str, float | str]] = {}
+    best: dict[str, BestTemperature] = {}
     for entry in store.entries(dataset, "train"):
-        best = temperature_of_most_distinct(entry.logits, np.asarray(entry.labels))
+        name = entry.card.model_id
+        best[name] = temperature_of_most_distinct(entry.logits, np.asarray(entry.labels))
         accuracy = held_out_accuracy(store, dataset, entry)
-        shape = entry.card.input_shape
-        ratio = entry.card.parameters / _parameters(student, shape, entry.card.num_classes)
-        for t in sorted({*temperatures, best.temperature}):
-            share = best.share(t)
-            rows.append(
-                {"model": entry.card.model_id, "dataset": dataset, "method": method, "temperature": t,
-                 "score": (accuracy[0] if np.isfinite(accuracy[0]) else 1.0) * share,
-                 "accuracy": accuracy[0], "accuracy_low": accuracy[1], "accuracy_high": accuracy[2],
-                 "best_temperature": best.temperature, "best_low": best.low, "best_high": best.high,
-                 "capacity_ratio": ratio, "why": _why(t, best, share, gain)}
-            )  # fmt: skip
+        ratio = entry.card.parameters / _parameters(student, entry.card.input_shape, entry.card.num_classes)
+        profiles[name] = _profile(entry, best[name], accuracy[0], ratio)
+        facts[name] = {"accuracy": accuracy[0], "accuracy_low": accuracy[1], "accuracy_high": accuracy[2],
+                       "best_temperature": best[name].temperature, "best_low": best[name].low,
+                       "best_high": best[name].high, "capacity_ratio": ratio}  # fmt: skip
+    methods = rule.methods if rule else ("kd",)
+    arms = [(n, m, t) for n in best for m in methods for t in sorted({*temperatures, best[n].temperature})]
+    scored = _scored(arms, profiles, rule)
+    rows = [
+        {"model": arm[0], "dataset": dataset, "method": arm[1], "temperature": arm[2], **score, **facts[arm[0]],
+         "why": _why(arm, best[arm[0]], score, rule)}
+        for arm, score in zip(arms, scored, strict=True)
+    ]  # fmt: skip
     table = pd.DataFrame(rows).sort_values(["score", "model", "temperature"], ascending=[False, True, True])
     table.insert(0, "rank", range(1, len(table) + 1))
     return table.reset_index(drop=True)
 
 
-def _why(temperature: float, best: BestTemperature, share: float, gain: str) -> str:
+def _profile(entry: LogitFile, best: BestTemperature, accuracy: float, ratio: float) -> Profile:
+    return Profile(
+        accuracy=accuracy,
+        ece=np.nan,
+        distinctness=best.distinctness * best.share(4.0),
+        doublings=float(np.log2(ratio)),
+        parameters=entry.card.parameters,
+        best_temperature=best.temperature,
+        shares=tuple((best.curve / best.distinctness).tolist()),
+    )
+
+
+def _scored(arms: list[Arm], profiles: dict[str, Profile], rule: Rule | None) -> list[dict[str, float]]:
+    if rule is None:
+        scores = [untaught_score(profiles[teacher], t) for teacher, _, t in arms]
+        return [{"score": s, "gain": np.nan, "gain_low": np.nan, "gain_high": np.nan} for s in scores]
+    if not all(np.isfinite(p.accuracy) for p in profiles.values()):
+        raise DataError(
+            "advise: `store` must hold held-out logits of every teacher to predict gains, got some without. Extract "
+            "them on --split val or test."
+        )
+    half = rule.half_width()
+    gains = rule.gains(profiles, arms).tolist()
+    return [{"score": g, "gain": g, "gain_low": g - half, "gain_high": g + half} for g in gains]
+
+
+def _why(arm: Arm, best: BestTemperature, score: dict[str, float], rule: Rule | None) -> str:
+    _, method, temperature = arm
+    share = best.share(temperature)
     if temperature == best.temperature:
-        return f"its wrong classes are most distinct at T = {temperature:.3g} ({best.low:.3g} to {best.high:.3g}){gain}"
-    side = "too low: the label takes all" if temperature < best.temperature else "too high: the classes level out"
-    return f"keeps {share:.0%} of the distinctness it has at T = {best.temperature:.3g}; {side}{gain}"
+        said = f"its wrong classes are most distinct at T = {temperature:.3g} ({best.low:.3g} to {best.high:.3g})"
+    else:
+        side = "too low: the label takes all" if temperature < best.temperature else "too high: the classes level out"
+        said = f"keeps {share:.0%} of the distinctness it has at T = {best.temperature:.3g}; {side}"
+    if rule is None:
+        return said
+    ends = f" ({100 * score['gain_low']:+.2f} to {100 * score['gain_high']:+.2f})" if rule.error == rule.error else ""
+    return f"{said}; {len(rule.studies)} studies predict {100 * score['gain']:+.2f} points{ends} with {method}"
 
 
 def held_out_accuracy(store: LogitStore, dataset: str, entry: LogitFile) -> tuple[float, float, float]:
@@ -103,12 +148,3 @@ def _only_dataset(store: LogitStore) -> str:
 def _parameters(student: str, shape: tuple[int, ...], classes: int) -> int:
     module = build_module(find_architecture(student).name, input_shape=shape, num_classes=classes, seed=0)
     return sum(p.numel() for p in module.parameters())
-
-
-def _method(learn: Sequence[Path | str]) -> tuple[str, str]:
-    """The method to advise, and a reason in words."""
-    outcomes = [read_outcome(directory) for directory in learn]
-    method, gain = best_method(outcomes)
-    if method != "kd":
-        return method, f"; {method} beat KD in all {len(outcomes)} studies learnt from, by {100 * gain:.2f} points"
-    return "kd", "; no fix beat KD in all of the studies learnt from" if learn else ""

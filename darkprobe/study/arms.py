@@ -22,7 +22,8 @@ class Arms:
         self.study, self.choices = study, choices
         confirm = runs[runs["phase"] == "confirm"]
         keys = ["control", "teacher", "method", "parameters"]
-        self._values = confirm.set_index([*keys, "replicate"])["test_last"].sort_index()
+        indexed = confirm.set_index([*keys, "replicate"]).sort_index()
+        self._values, self._entropies = indexed["test_last"], indexed["test_entropy"]
         self.alone = self._values["", "", "none", "{}"].to_numpy(np.float64)
 
     def arm(self, teacher: str, method: str, parameters: Parameters) -> Values:
@@ -85,7 +86,9 @@ class Arms:
         """H5 and H6 where their methods were tried."""
         study, largest = self.study, self.study.teachers[-1]
         tuned = {plan.method: self.tuned(largest, plan.method) for plan in (study.reference, *study.fixes)}
-        found = [chain(key, accuracy=tuned, largest=largest, delta=study.delta) for key in CHAINS]
+        keys = {m: ("", largest, m, setting_text(self.choices.settings[largest, m])) for m in tuned}
+        entropy = {m: np.asarray(self._entropies[key], dtype=np.float64) for m, key in keys.items()}
+        found = [chain(key, accuracy=tuned, largest=largest, delta=study.delta, entropy=entropy) for key in CHAINS]
         return [finding for finding in found if finding is not None]
 
     def control(self, label: str) -> Values:

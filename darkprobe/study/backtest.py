@@ -1,70 +1,49 @@
 """Advice scored on finished studies: what would have been lost by following it, against simple rules.
 
-Nothing is fitted to any study: the rule has no free number, so leaving the scored study out changes nothing. It was
-chosen by its authors with the built-in studies digits and synthetic in view, which are therefore no fair test of it.
-Teachers' held-out accuracy is that on the study's test split, for the rule and for the baseline alike; no student's
-result is looked at. The advice is scored as KD from its first teacher and temperature; the arm it is measured against
-may be a fix.
+"advice" is the rule learnt from all the other studies given, never from the one it is scored on, nor from any student
+of it; "untaught" is the rule without a free number that `advise` falls back on. It was chosen by its authors with the
+built-in studies digits and synthetic in view, which are therefore no fair test of it. Teachers' held-out accuracy is
+that on the study's test split, for all rules alike.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from darkprobe import metrics
 from darkprobe.errors import InvalidValueError
-from darkprobe.store import LogitStore
-from darkprobe.study.best_temperature import temperature_of_most_distinct
-from darkprobe.study.outcomes import Outcome, read_outcome
+from darkprobe.study.outcomes import Arm, Outcome, read_outcome
+from darkprobe.study.profiles import BASELINE_TEMPERATURE, Profile, read_profiles
+from darkprobe.study.rule import Case, Rule, learn
 from darkprobe.study.statistics import mean_estimate
-from darkprobe.zoo import build_module
-
-Values = npt.NDArray[np.float64]
 
 BASELINES = ("most accurate", "closest in capacity", "best calibrated", "most distinct")
 """Rules for the teacher alone, each at T = 4."""
 
-BASELINE_TEMPERATURE = 4.0
-MAX_REPLICATES = 8
-"""Replicates whose teachers are looked at: their means over replicates hardly move with more."""
+Scores = dict[Arm, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A teacher's numbers before any student: means over replicates.
-
-    Attributes:
-        accuracy, ece: on the test split at T = 1 and T = 4.
-        distinctness: at T = 4.
-        parameters: how many.
-        best_temperature: T*, geometric mean.
-        shares: temperature -> distinctness there over that at T*.
-    """
-
-    accuracy: float
-    ece: float
-    distinctness: float
-    parameters: int
-    best_temperature: float
-    shares: dict[float, float]
+def read_case(directory: Path | str) -> Case:
+    """A finished study with its teachers' profiles."""
+    outcome = read_outcome(directory)
+    return Case(outcome=outcome, profiles=read_profiles(outcome))
 
 
-def backtest(directories: Sequence[Path | str]) -> pd.DataFrame:
-    """Regret and rank correlation of the advice and of the baselines on each study.
+def backtest(directories: Sequence[Path | str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Regret and rank correlation of the advice and of the baselines on each study; what predicted temperatures lose.
 
     Args:
         directories: finished studies.
 
     Returns:
-        Columns study, rule, teacher, temperature, accuracy, regret, low, high (fractions; best arm of the study
-        minus the chosen one, 95 % paired t over replicates; the best arm is the best in hindsight, so 0 is out of reach
-        of chance), rank_correlation (Spearman over the KD arms of all teachers and temperatures; higher is better) and
-        n (replicates).
+        (regret, temperatures). regret has the columns study, rule, teacher, method, temperature, accuracy, regret, low,
+        high (fractions; best arm of the study minus the chosen one, 95 % paired t over replicates; the best arm is the
+        best in hindsight, so 0 is out of reach of chance), rank_correlation (Spearman over the KD arms of all
+        teachers and temperatures; higher is better) and n (replicates). temperatures is that of `temperature_losses`,
+        for every study.
 
     Raises:
         InvalidValueError: no study.
@@ -72,117 +51,114 @@ def backtest(directories: Sequence[Path | str]) -> pd.DataFrame:
     """
     if not directories:
         raise InvalidValueError("backtest: `directories` must name 1 or more finished studies, got none. Run one.")
-    return pd.concat([score_study(read_outcome(directory)) for directory in directories], ignore_index=True)
+    cases = [read_case(directory) for directory in directories]
+    scored, losses = [], []
+    for i, case in enumerate(cases):
+        others = [*cases[:i], *cases[i + 1 :]]
+        rule = learn(others) if others else None
+        scored.append(score_study(case, rule))
+        losses.append(temperature_losses(case, rule))
+    return pd.concat(scored, ignore_index=True), pd.concat(losses, ignore_index=True)
 
 
-def score_study(outcome: Outcome) -> pd.DataFrame:
-    """Rows of `backtest` for one study."""
-    profiles = read_profiles(outcome)
-    grid = outcome.study.temperatures
-    scores = {
-        "advice": {(t, at): p.accuracy * p.shares[at] for t, p in profiles.items() for at in grid},
-        **{rule: _baseline(rule, outcome, profiles) for rule in BASELINES},
+def score_study(case: Case, rule: Rule | None) -> pd.DataFrame:
+    """Rows of the regret table for one study; `rule` was learnt from others, or is None."""
+    outcome, profiles = case.outcome, case.profiles
+    scores = ({"advice": _taught(rule, case)} if rule else {}) | {
+        "untaught": {arm: untaught_score(profiles[arm[0]], arm[2]) for arm in _kd(outcome)},
+        **{name: _baseline(name, outcome, profiles) for name in BASELINES},
     }
-    best_arm = max([*outcome.kd.values(), *outcome.tuned.values()], key=lambda values: float(values.mean()))
-    arms = list(outcome.kd)
-    reached = [float(outcome.kd[arm].mean()) for arm in arms]
+    best_arm = max([*outcome.arms.values(), *outcome.tuned.values()], key=lambda values: float(values.mean()))
+    kd = _kd(outcome)
+    reached = [float(outcome.arms[arm].mean()) for arm in kd]
     rows = []
-    for rule, score in scores.items():
-        teacher, temperature = max(score, key=lambda arm: (score[arm], -abs(np.log2(arm[1] / BASELINE_TEMPERATURE))))
-        chosen = outcome.kd[teacher, temperature]
-        low, high = (e := mean_estimate(best_arm - chosen)).interval()
-        rank = float(stats.spearmanr([score[arm] for arm in arms], reached).statistic)
+    for name, score in scores.items():
+        arm = max(score, key=lambda a: (score[a], -abs(np.log2(a[2] / BASELINE_TEMPERATURE))))
+        low, high = (e := mean_estimate(best_arm - outcome.arms[arm])).interval()
         rows.append(
-            {"study": outcome.study.name, "rule": rule, "teacher": teacher,
-             "temperature": temperature, "accuracy": float(chosen.mean()), "regret": e.effect, "low": low,
-             "high": high, "rank_correlation": rank, "n": e.n}
+            {"study": outcome.study.name, "rule": name, "teacher": arm[0], "method": arm[1], "temperature": arm[2],
+             "accuracy": float(outcome.arms[arm].mean()), "regret": e.effect, "low": low, "high": high,
+             "rank_correlation": float(stats.spearmanr([score[a] for a in kd], reached).statistic), "n": e.n}
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def temperature_losses(outcome: Outcome) -> pd.DataFrame:
+def _kd(outcome: Outcome) -> list[Arm]:
+    return [arm for arm in outcome.arms if arm[1] == "kd"]
+
+
+def untaught_score(profile: Profile, temperature: float) -> float:
+    """Held-out accuracy times the share of its distinctness that the teacher keeps at this temperature, 0 to 1."""
+    return (profile.accuracy if np.isfinite(profile.accuracy) else 1.0) * profile.share(temperature)
+
+
+def _taught(rule: Rule, case: Case) -> Scores:
+    arms = [arm for arm in case.outcome.arms if arm[1] in rule.methods]
+    return dict(zip(arms, rule.gains(case.profiles, arms).tolist(), strict=True))
+
+
+def temperature_losses(case: Case, rule: Rule | None) -> pd.DataFrame:
     """Accuracy lost at the predicted temperature against the one tuned on validation data, by teacher.
 
-    Columns study, teacher, predicted (T*), used (nearest of the study's temperatures), tuned, loss, low, high, n; a
-    loss below 0 is a gain. The row "all" is the mean over teachers, per replicate first.
+    Columns study, rule ("advice" learnt from other studies, "untaught" T*, or "T = 4" for all), teacher, predicted (T*
+    for "untaught"), used (of the study's temperatures), tuned, loss, low, high, n; a loss below 0 is a gain. The
+    teacher "all" is the mean over teachers, per replicate first.
     """
-    differences, rows = [], []
-    for teacher, profile in read_profiles(outcome).items():
-        used = min(outcome.study.temperatures, key=lambda t: abs(np.log2(t / profile.best_temperature)))
-        tuned = outcome.tuned_temperature[teacher]
-        differences.append(outcome.kd[teacher, tuned] - outcome.kd[teacher, used])
-        rows.append({"teacher": teacher, "predicted": profile.best_temperature, "used": used, "tuned": tuned})
-    rows.append({"teacher": "all", "predicted": np.nan, "used": np.nan, "tuned": np.nan})
-    for row, values in zip(rows, [*differences, np.mean(differences, axis=0)], strict=True):
-        low, high = (e := mean_estimate(values)).interval()
-        row |= {"study": outcome.study.name, "loss": e.effect, "low": low, "high": high, "n": e.n}
-    return pd.DataFrame(rows)
+    outcome, grid = case.outcome, case.outcome.study.temperatures
+    nearest: Callable[[float], float] = lambda at: min(grid, key=lambda t: abs(np.log2(t / at)))  # noqa: E731
+    rules = {"untaught": {t: nearest(p.best_temperature) for t, p in case.profiles.items()}}
+    rules["T = 4"] = dict.fromkeys(case.profiles, nearest(BASELINE_TEMPERATURE))
+    if rule is not None:
+        score = _taught(rule, case)
+        rules["advice"] = {t: max(grid, key=lambda at: score[t, "kd", at]) for t in case.profiles}
+    rows: list[dict[str, Any]] = []
+    for name, used in rules.items():
+        differences = []
+        for teacher, at in used.items():
+            tuned = outcome.tuned_temperature[teacher]
+            differences.append(outcome.kd[teacher, tuned] - outcome.kd[teacher, at])
+            predicted = case.profiles[teacher].best_temperature if name == "untaught" else at
+            row = {"rule": name, "teacher": teacher, "predicted": predicted, "used": at, "tuned": tuned}
+            rows.append({**row, **_loss(differences[-1])})
+        rows.append({"rule": name, "teacher": "all", **_loss(np.mean(differences, axis=0))})
+    return pd.DataFrame(rows).assign(study=outcome.study.name)
 
 
-def read_profiles(outcome: Outcome) -> dict[str, Profile]:
-    """Every teacher's numbers, from the study's store."""
-    store = LogitStore(outcome.directory / "store")
-    found: dict[str, list[Profile]] = {teacher: [] for teacher in outcome.study.teachers}
-    for r, dataset in zip(outcome.study.confirm_replicates, outcome.datasets[:MAX_REPLICATES], strict=False):
-        seed = outcome.study.replicate_seed(r)
-        tests = {e.card.file_stem: e for e in store.entries(dataset, "test")}
-        for entry in store.entries(dataset, "train"):
-            if entry.card.seed == seed and entry.card.file_stem in tests:
-                test = tests[entry.card.file_stem]
-                logits, labels = np.array(test.logits), np.array(test.labels)
-                best = temperature_of_most_distinct(np.array(entry.logits), np.array(entry.labels))
-                profile = Profile(
-                    accuracy=float((logits.argmax(-1) == labels).mean()),
-                    ece=float(metrics.ece(logits, labels, temperature=BASELINE_TEMPERATURE)),
-                    distinctness=best.distinctness * best.share(BASELINE_TEMPERATURE),
-                    parameters=entry.card.parameters,
-                    best_temperature=best.temperature,
-                    shares={t: best.share(t) for t in outcome.study.temperatures},
-                )
-                found[entry.card.architecture].append(profile)
-    return {teacher: _mean(profiles) for teacher, profiles in found.items()}
+def _loss(values: np.ndarray) -> dict[str, float]:
+    low, high = (e := mean_estimate(values)).interval()
+    return {"loss": e.effect, "low": low, "high": high, "n": e.n}
 
 
-def _mean(profiles: list[Profile]) -> Profile:
-    return Profile(
-        accuracy=float(np.mean([p.accuracy for p in profiles])),
-        ece=float(np.mean([p.ece for p in profiles])),
-        distinctness=float(np.mean([p.distinctness for p in profiles])),
-        parameters=profiles[0].parameters,
-        best_temperature=float(np.exp2(np.mean([np.log2(p.best_temperature) for p in profiles]))),
-        shares={t: float(np.mean([p.shares[t] for p in profiles])) for t in profiles[0].shares},
-    )
-
-
-def _baseline(rule: str, outcome: Outcome, profiles: dict[str, Profile]) -> dict[tuple[str, float], float]:
+def _baseline(name: str, outcome: Outcome, profiles: dict[str, Profile]) -> Scores:
     """Score of every arm under a rule that knows the teacher alone; among its arms, T = 4 is taken."""
-    student = _student_parameters(outcome)
     rules: dict[str, Callable[[Profile], float]] = {
         "most accurate": lambda p: p.accuracy,
-        "closest in capacity": lambda p: -abs(float(np.log2(p.parameters / student))),
+        "closest in capacity": lambda p: -abs(p.doublings),
         "best calibrated": lambda p: -p.ece,
         "most distinct": lambda p: p.distinctness,
     }
-    value = rules[rule]
-    return {(t, at): value(p) for t, p in profiles.items() for at in outcome.study.temperatures}
-
-
-def _student_parameters(outcome: Outcome) -> int:
-    store = LogitStore(outcome.directory / "store")
-    card = store.entries(outcome.datasets[0], "train")[0].card
-    module = build_module(outcome.study.student, input_shape=card.input_shape, num_classes=card.num_classes, seed=0)
-    return sum(p.numel() for p in module.parameters())
+    return {arm: rules[name](profiles[arm[0]]) for arm in _kd(outcome)}
 
 
 def conclusion(table: pd.DataFrame) -> str:
-    """Whether the advice lost less than every baseline, in a sentence, from the rows of `backtest`."""
+    """Whether the advice lost less than every baseline, in words, from the regret table."""
     regret = table.pivot(index="study", columns="rule", values="regret")
     means = regret.mean()
     best = str(means[list(BASELINES)].idxmin())
-    beats = float(means["advice"]) < float(means[best])
-    word = "beats" if beats else "does not beat"
-    return (
-        f"The advice {word} the best of the four baselines over {len(regret)} studies: mean regret "
-        f"{100 * means['advice']:.2f} against {100 * means[best]:.2f} points ({best}, T = {BASELINE_TEMPERATURE:g}); "
-        f"lower in {int((regret['advice'] < regret[best]).sum())} of {len(regret)}."
+    said = [_against(regret, name, best) for name in ("advice", "untaught") if name in regret]
+    return "\n".join(said)
+
+
+def _against(regret: pd.DataFrame, name: str, best: str) -> str:
+    own, other = regret[name], regret[best]
+    word = "beats" if own.mean() < other.mean() else "does not beat"
+    said = (
+        f"{name}: {word} the best of the four baselines over {len(regret)} studies: mean regret "
+        f"{100 * own.mean():.2f} against {100 * other.mean():.2f} points ({best}, T = {BASELINE_TEMPERATURE:g}); "
+        f"lower in {int((own < other).sum())} of {len(regret)}"
     )
+    if len(regret) < 3:
+        return f"{said}."
+    low, high = mean_estimate((other - own).to_numpy(np.float64)).interval()
+    sure = "" if low > 0 or high < 0 else "; the interval holds 0, so more studies are needed to be sure"
+    return f"{said}; difference {100 * (other - own).mean():.2f} points ({100 * low:.2f} to {100 * high:.2f}){sure}."

@@ -1,7 +1,7 @@
 """What a study will take, before it is run: cells, time from a few steps on this machine, disk."""
 
+import copy
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,19 +9,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from darkprobe.data import Split, load_split
+from darkprobe.data import Split
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.loop import fit
-from darkprobe.distill.stack import Stack
+from darkprobe.distill.stack import Solo, Stack, can_stack
 from darkprobe.study.choices import Choices, fix_teachers
+from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.roster import confirm_students, pilot_students
-from darkprobe.study.teachers import teacher_cells
+from darkprobe.study.students import student_cells
+from darkprobe.study.teachers import is_stacked, teacher_cells
 from darkprobe.zoo import build_module, find_architecture, preprocess
 from darkprobe.zoo.architectures import preprocessing_for
 
 _STEPS = (4, 24)
 """Optimiser steps of the two runs that calibrate: their difference leaves out what is done once."""
+
+_STEPS_ALONE = (1, 4)
+"""The same for networks that train alone, whose steps take long."""
 
 _STUDENT_BYTES = 700
 """A student's record in `cells/` and row in `runs.csv` together, measured on the built-in studies."""
@@ -48,9 +53,16 @@ class Estimate:
         return sum(self.seconds.values()) / workers
 
 
+class _AnyStem(dict[tuple[str, str, str], str]):
+    """A stem of its own for every teacher, before there are any."""
+
+    def __missing__(self, key: tuple[str, str, str]) -> str:
+        return "-".join(key)
+
+
 def count_cells(study: Study) -> tuple[dict[str, int], dict[str, int]]:
     """Number of cells and of members by kind, without running anything."""
-    stems: dict[tuple[str, str, str], str] = defaultdict(str)
+    stems = _AnyStem()
     any_choice = Choices(
         settings={
             (teacher, plan.method): dict(plan.grid[0]) for teacher in fix_teachers(study) for plan in study.fixes
@@ -60,29 +72,36 @@ def count_cells(study: Study) -> tuple[dict[str, int], dict[str, int]]:
         fix="",
         trials=len(study.reference.grid),
     )
-    teachers = teacher_cells(study)
-    pilot = [len(pilot_students(study, r, stems)) for r in study.pilot_replicates]
-    confirm = [len(confirm_students(study, r, stems, choices=any_choice)) for r in study.confirm_replicates]
-    cells = {"teachers": len(teachers), "pilot students": len(pilot), "confirm students": len(confirm)}
-    networks = [sum(len(cell.members) for cell in teachers), sum(pilot), sum(confirm)]
-    return cells, dict(zip(cells, networks, strict=True))
+    pilot = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}
+    confirm = {r: confirm_students(study, r, stems, choices=any_choice) for r in study.confirm_replicates}
+    found = {
+        "teachers": teacher_cells(study),
+        "pilot students": [c for r in pilot for c in student_cells(study, r, pilot[r], read_test=False)],
+        "confirm students": [c for r in confirm for c in student_cells(study, r, confirm[r], read_test=True)],
+    }
+    unique = {kind: {cell.key: cell for cell in cells}.values() for kind, cells in found.items()}
+    networks = {kind: sum(len(cell.members) for cell in cells) for kind, cells in found.items()}
+    return {kind: len(cells) for kind, cells in unique.items()}, networks
 
 
 def estimate_study(study: Study) -> Estimate:
     """Cells, seconds and bytes of the whole study; trains a few steps of each kind of stack to find out.
 
-    Feature reading, tables and figures at the end are not in it.
+    Answers of the teachers, tables and figures at the end are not in it, nor is what augmenting images costs.
     """
     cells, members = count_cells(study)
-    split = load_split(study.data_of(0), "train")
+    split = study_split(study, 0, "train")
     seconds = dict.fromkeys(cells, 0.0)
     for architecture, width, count in _teacher_stacks(study):
         seconds["teachers"] += count * _stack_seconds(architecture, width, study.teacher_training, split)
+    student: dict[int, float] = {}
     for kind in ("pilot students", "confirm students"):
-        width = round(members[kind] / cells[kind])
-        seconds[kind] = cells[kind] * _stack_seconds(study.student, width, study.student_training, split)
+        width = round(members[kind] / cells[kind]) if is_stacked(study.student) else 1
+        if width not in student:
+            student[width] = _stack_seconds(study.student, width, study.student_training, split)
+        seconds[kind] = cells[kind] * student[width]
     logits = members["teachers"] * 4 * split.num_classes
-    examples = sum(len(load_split(study.data_of(0), name)) for name in ("train", "test"))
+    examples = (1 + study.views) * len(split) + len(study_split(study, 0, "test"))
     students = members["pilot students"] + members["confirm students"]
     return Estimate(cells=cells, members=members, seconds=seconds, bytes=logits * examples + _STUDENT_BYTES * students)
 
@@ -108,7 +127,7 @@ def _stack_seconds(architecture: str, width: int, config: TrainConfig, split: Sp
         return functional.cross_entropy(logits.transpose(1, 2), target, reduction="none").mean(-1)
 
     def run(steps: int) -> float:
-        stack = Stack([module] * width)
+        stack = Stack([module] * width) if can_stack(module) else Solo(copy.deepcopy(module))
         begun = time.perf_counter()
         fit(
             stack,
@@ -121,12 +140,13 @@ def _stack_seconds(architecture: str, width: int, config: TrainConfig, split: Sp
         )
         return time.perf_counter() - begun
 
-    return _on_one_thread(lambda: _extrapolate(run, config.steps(len(split))))
+    few = _STEPS if can_stack(module) else _STEPS_ALONE
+    return _on_one_thread(lambda: _extrapolate(run, config.steps(len(split)), few))
 
 
-def _extrapolate(run: Callable[[int], float], steps: int) -> float:
-    few, many = run(_STEPS[0]), run(_STEPS[1])
-    return few + max(many - few, 0.0) / (_STEPS[1] - _STEPS[0]) * (steps - _STEPS[0])
+def _extrapolate(run: Callable[[int], float], steps: int, measured: tuple[int, int]) -> float:
+    few, many = run(measured[0]), run(measured[1])
+    return few + max(many - few, 0.0) / (measured[1] - measured[0]) * (steps - measured[0])
 
 
 def _on_one_thread(run: Callable[[], float]) -> float:

@@ -5,7 +5,16 @@ from typing import Any
 
 import pandas as pd
 
-from darkprobe.plots import plot_capacity, plot_controls, plot_effects, plot_mismatch, plot_temperature, save_figure
+from darkprobe.plots import (
+    plot_capacity,
+    plot_controls,
+    plot_effects,
+    plot_levels,
+    plot_mismatch,
+    plot_temperature,
+    save_figure,
+)
+from darkprobe.study.levels import LEVELS
 from darkprobe.study.plan import Study
 from darkprobe.study.softlabels import SHOWN, shown_metrics
 
@@ -22,10 +31,10 @@ def draw_figures(study: Study, directory: Path, *, tables: dict[str, pd.DataFram
     ):
         rows = profile[(profile["metric"] == metric) & (profile["temperature"] == at) & (profile["subset"] == "all")]
         axes = plot_capacity(rows, metric=metric, temperature=at)
-        save_figure(axes.figure, directory / f"{name}.png", table=rows, provenance=facts)  # type: ignore[arg-type]
+        _save(axes, directory / f"{name}.png", rows, facts)
     rows = profile[(profile["metric"] == "distinctness_std") & (profile["subset"] == "all")]
     axes = plot_temperature(rows, metric="distinctness_std")
-    save_figure(axes.figure, directory / "temperature.png", table=rows, provenance=facts)  # type: ignore[arg-type]
+    _save(axes, directory / "temperature.png", rows, facts)
     taught = accuracy[accuracy["teacher"] != ""]
     alone = float(accuracy.loc[accuracy["teacher"] == "", "value"].iloc[0])
     for name, chosen in (
@@ -33,9 +42,22 @@ def draw_figures(study: Study, directory: Path, *, tables: dict[str, pd.DataFram
         ("mismatch_fixes", taught[~taught["method"].str.contains(", T")]),
     ):
         axes = plot_mismatch(chosen, student_alone=alone)
-        save_figure(axes.figure, directory / f"{name}.png", table=chosen, provenance=facts)  # type: ignore[arg-type]
+        _save(axes, directory / f"{name}.png", chosen, facts)
     axes = plot_effects(tables["effects"], margin=study.delta)
-    save_figure(axes.figure, directory / "effects.png", table=tables["effects"], provenance=facts)  # type: ignore[arg-type]
+    _save(axes, directory / "effects.png", tables["effects"], facts)
+    rows = (
+        tables["levels"]
+        .rename(columns={"teacher": "model", "level": "metric"})
+        .assign(subset="all", reference=None, dataset=study.name, split="train")
+    )
+    axes = plot_levels(rows, levels=LEVELS, temperature=at)
+    _save(axes, directory / "levels.png", tables["levels"], facts)
     if "controls" in tables:
         axes = plot_controls(tables["controls"])
-        save_figure(axes.figure, directory / "controls.png", table=tables["controls"], provenance=facts)  # type: ignore[arg-type]
+        _save(axes, directory / "controls.png", tables["controls"], facts)
+
+
+def _save(axes: Any, path: Path, table: pd.DataFrame, facts: dict[str, Any]) -> None:
+    """The figure as PNG and, for print, as SVG."""
+    for suffix in (".png", ".svg"):
+        save_figure(axes.figure, path.with_suffix(suffix), table=table, provenance=facts)

@@ -1,4 +1,6 @@
-"""H5, H6, H8 and H9 as estimates over replicates; each is tested where the study has the students it needs."""
+"""H5 to H9 as estimates over replicates; each is tested where the study has the students it needs."""
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,24 @@ CHAINS = {
 """Claims that one method beats another along a chain: (claim, (better, worse) ...)."""
 
 
-def chain(key: str, *, accuracy: dict[str, Values], largest: str, delta: float) -> Finding | None:
+def chain(
+    key: str,
+    *,
+    accuracy: dict[str, Values],
+    largest: str,
+    delta: float,
+    entropy: Mapping[str, Values] | None = None,
+) -> Finding | None:
     """H5 or H6 from student test accuracies (replicate,) by method, each tuned, from the largest teacher.
 
     The claim holds when every link holds, so the weakest one is tested (intersection-union).
+
+    Args:
+        key: "H5" or "H6".
+        accuracy: by method.
+        largest: name of the teacher.
+        delta: smallest difference of interest.
+        entropy: students' mean entropy on the test split, nats (replicate,), by method; shown for H6.
 
     Returns:
         None where the study has not both methods of at least two links.
@@ -35,6 +51,7 @@ def chain(key: str, *, accuracy: dict[str, Values], largest: str, delta: float) 
     estimates = {link: mean_estimate(values) for link, values in found.items()}
     weakest = min(estimates, key=lambda link: _t_value(estimates[link]))
     better, worse = weakest
+    rows, reading = _entropies(key, entropy, found)
     return Finding(
         key=key,
         claim=claim,
@@ -45,7 +62,48 @@ def chain(key: str, *, accuracy: dict[str, Values], largest: str, delta: float) 
         refuted_beyond=delta,
         test="intersection-union over links, paired t over replicates",
         more_seeds=replicates_for(found[weakest], half_width=delta),
-        detail=[own_row(f"{a} - {b}", estimate, "accuracy") for (a, b), estimate in estimates.items()],
+        reading=reading,
+        detail=[*(own_row(f"{a} - {b}", estimate, "accuracy") for (a, b), estimate in estimates.items()), *rows],
+    )
+
+
+def _entropies(
+    key: str, entropy: Mapping[str, Values] | None, links: Iterable[tuple[str, str]]
+) -> tuple[list[Row], str]:
+    """H6's second half: whether students are less sure under the method that matches the transformed teacher."""
+    if key != "H6" or entropy is None or any(np.isnan(values).any() for values in entropy.values()):
+        return [], ""
+    found = {(a, b): mean_estimate(entropy[a] - entropy[b]) for a, b in links}
+    rows = [own_row(f"student entropy, {a} - {b}", estimate, "nats") for (a, b), estimate in found.items()]
+    said = [f"{a} {'raises' if e.effect > 0 else 'lowers'} it by {abs(e.effect):.3f} nats against {b}"
+            for (a, b), e in found.items()]  # fmt: skip
+    return rows, f"Student entropy on test images: {'; '.join(said)}."
+
+
+def tolerance_helps(
+    *, strict: tuple[Values, Values], tolerant: tuple[Values, Values], recipe: str, architecture: str, delta: float
+) -> Finding:
+    """H7 from (teacher test accuracy, student test accuracy), (replicate,) each, of strict and tolerant teachers.
+
+    Both halves must hold, so the weaker one is tested (intersection-union). This is the first generation.
+    """
+    halves = {
+        f"teacher: strict - {recipe}": strict[0] - tolerant[0],
+        f"student: of {recipe} - of strict": tolerant[1] - strict[1],
+    }
+    estimates = {what: mean_estimate(values) for what, values in halves.items()}
+    weaker = min(estimates, key=lambda what: _t_value(estimates[what]))
+    return Finding(
+        key="H7",
+        claim="The strict teacher is more accurate, and the tolerant teacher's student is better.",
+        quantity=f"test accuracy, {weaker} ({architecture}; the weaker half)",
+        unit="accuracy",
+        estimate=estimates[weaker],
+        direction=1,
+        refuted_beyond=delta,
+        test="intersection-union over both halves, paired t over replicates",
+        more_seeds=replicates_for(halves[weaker], half_width=delta),
+        detail=[own_row(what, estimate, "accuracy") for what, estimate in estimates.items()],
     )
 
 

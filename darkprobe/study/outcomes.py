@@ -1,9 +1,10 @@
 """What a finished study found, by teacher and setting: what advice is learnt from and scored on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,25 @@ from darkprobe.study.status import read_plan
 
 Values = npt.NDArray[np.float64]
 
-ONE_TEMPERATURE = ("ttm", "wttm")
-"""Fixes whose only setting is a temperature, gamma = 1/T."""
+Arm = tuple[str, str, float]
+"""(teacher, method, temperature)."""
+
+
+def arm_temperature(method: str, parameters: Mapping[str, Any]) -> float | None:
+    """The one temperature that a setting comes down to; None for settings with more to them.
+
+    KD its T; TTM and WTTM 1 / gamma; ATS that of the label where the wrong classes have half of it; ISATS that of the
+    label where it retains .9.
+    """
+    if method == "kd":
+        return float(parameters["temperature"])
+    if method in ("ttm", "wttm"):
+        return 1 / float(parameters["gamma"])
+    if method == "ats" and parameters["target_temperature"] == 2 * parameters["wrong_temperature"]:
+        return float(parameters["target_temperature"])
+    if method == "isats" and parameters["retain"] == 0.9:
+        return float(parameters["target_temperature"])
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +45,7 @@ class Outcome:
     Attributes:
         directory, study: which.
         datasets: of the confirm replicates, in order.
-        kd: (teacher, temperature) -> (replicate,).
+        arms: (teacher, method, temperature) -> (replicate,), of every setting that comes down to one temperature.
         tuned: (teacher, method) -> (replicate,), each at the setting chosen on validation data, KD included.
         tuned_temperature: teacher -> the temperature chosen on validation data.
     """
@@ -35,18 +53,14 @@ class Outcome:
     directory: Path
     study: Study
     datasets: tuple[str, ...]
-    kd: dict[tuple[str, float], Values]
+    arms: dict[Arm, Values]
     tuned: dict[tuple[str, str], Values]
     tuned_temperature: dict[str, float]
 
-    def fix_gains(self) -> dict[str, Values]:
-        """Tuned fix minus KD at its tuned T, from the largest teacher, (replicate,) by fix with one temperature."""
-        largest, kd = self.study.teachers[-1], self.study.reference.method
-        return {
-            method: values - self.tuned[largest, kd]
-            for (teacher, method), values in self.tuned.items()
-            if teacher == largest and method in ONE_TEMPERATURE
-        }
+    @property
+    def kd(self) -> dict[tuple[str, float], Values]:
+        """(teacher, temperature) -> (replicate,), of the reference."""
+        return {(teacher, t): values for (teacher, method, t), values in self.arms.items() if method == "kd"}
 
 
 def read_outcome(directory: Path | str) -> Outcome:
@@ -75,17 +89,7 @@ def read_outcome(directory: Path | str) -> Outcome:
         directory=directory,
         study=study,
         datasets=tuple(runs.drop_duplicates("replicate").sort_values("replicate")["dataset"]),
-        kd={(t, json.loads(s)["temperature"]): v for (t, m, s), v in arms.items() if m == kd},
+        arms={(t, m, at): v for (t, m, s), v in arms.items() if (at := arm_temperature(m, json.loads(s))) is not None},
         tuned={(t, m): arms[t, m, s] for (t, m), s in settings.items()},
         tuned_temperature={t: json.loads(s)["temperature"] for (t, m), s in settings.items() if m == kd},
     )
-
-
-def best_method(outcomes: Sequence[Outcome]) -> tuple[str, float]:
-    """The fix with one temperature that beat KD at its tuned T in every study, and by how much on average; else
-    ("kd", 0).
-    """
-    gains = [{method: float(values.mean()) for method, values in one.fix_gains().items()} for one in outcomes]
-    everywhere = set.intersection(*(set(g) for g in gains)) if gains else set()
-    better = {m: float(np.mean([g[m] for g in gains])) for m in everywhere if min(g[m] for g in gains) > 0}
-    return max(better.items(), key=lambda item: item[1]) if better else ("kd", 0.0)

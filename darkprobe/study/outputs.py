@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from darkprobe.distill.teachers import parse_recipe
 from darkprobe.files import replacing, write_json
 from darkprobe.provenance import provenance
 from darkprobe.store import LogitStore
 from darkprobe.study.arms import Arms
 from darkprobe.study.choices import Choices
+from darkprobe.study.control_verdicts import control_verdicts
+from darkprobe.study.diagnoses import relations_lost, rescaling_vanished
 from darkprobe.study.figures import draw_figures
-from darkprobe.study.further_hypotheses import calibration_tells, dose_response
+from darkprobe.study.further_hypotheses import calibration_tells, dose_response, tolerance_helps
 from darkprobe.study.hypotheses import Finding
-from darkprobe.study.plan import Study
+from darkprobe.study.plan import Control, Study
 from darkprobe.study.runs import to_table
 from darkprobe.study.softlabels import SoftLabels
 from darkprobe.study.teachers import Stems
@@ -31,9 +34,9 @@ def write_outputs(study: Study, directory: Path, *, rows: list[dict[str, Any]], 
     findings = [soft.h1(), *([soft.h2()] if study.twins >= 3 else []), *arms.h3(), arms.h4()]
     findings += further_findings(study, soft, arms)
     found = verdicts(findings, fresh_splits=study.fresh_splits)
-    if study.smoke:
-        for verdict in found.values():
-            verdict["sentence"] = f"Smoke run, no evidence. {verdict['sentence']}"
+    found |= diagnosed(study, soft) | control_verdicts(study, arms.control)
+    for verdict in found.values():
+        verdict["sentence"] = study.caution + verdict["sentence"]
     write_json(directory / "verdicts.json", found)
     unit_of_n = UNIT_OF_N if study.fresh_splits else UNIT_OF_N_FIXED
     tables = {
@@ -48,6 +51,7 @@ def write_outputs(study: Study, directory: Path, *, rows: list[dict[str, Any]], 
         study=study.name,
         seed=study.seed,
         smoke=study.smoke,
+        scaled=study.scaled,
         replicates={"pilot": study.pilot, "confirm": study.confirm},
     )
     for name, table in tables.items():
@@ -59,18 +63,60 @@ def write_outputs(study: Study, directory: Path, *, rows: list[dict[str, Any]], 
 
 
 def further_findings(study: Study, soft: SoftLabels, arms: Arms) -> list[Finding]:
-    """H5, H6, H8 and H9, those of them that the study has students for."""
+    """H5 to H9, those of them that the study has students for."""
     pairs, accuracy = arms.reference_table()
     names = [f"{teacher} at T = {t:g}" for teacher, t in pairs]
-    doses = [c for c in study.controls if c.edit == "scale-wrong" and c.method == study.reference.method]
-    clean = {c.against for c in doses}
-    found = [*arms.chains(), calibration_tells(soft.ece(pairs), accuracy, arms=names)]
-    if len(doses) >= 2 and len(clean) == 1:
-        labels = [*clean, *(c.label for c in doses)]
-        reached = np.stack([arms.control(label) for label in labels], axis=1)
-        shares = soft.doses([1.0, *(float(c.edit_parameters["factor"]) for c in doses)])
-        found.append(dose_response(shares, reached, doses=labels, delta=study.delta))
-    return [finding for finding in found if finding is not None]
+    found = [*arms.chains(), tolerance(study, soft, arms), calibration_tells(soft.ece(pairs), accuracy, arms=names)]
+    return [finding for finding in [*found, doses(study, soft, arms)] if finding is not None]
+
+
+def tolerance(study: Study, soft: SoftLabels, arms: Arms) -> Finding | None:
+    """H7 where a control has students of a tolerant teacher."""
+    tolerant = [c for c in study.controls if c.edit == "recipe" and parse_recipe(c.recipe).kind == "tolerant"]
+    if not tolerant:
+        return None
+    control = tolerant[0]
+    return tolerance_helps(
+        strict=(soft.recipe_accuracy("teacher"), arms.control(control.against)),
+        tolerant=(soft.recipe_accuracy(control.recipe), arms.control(control.label)),
+        recipe=control.recipe,
+        architecture=study.control_teacher,
+        delta=study.delta,
+    )
+
+
+def doses(study: Study, soft: SoftLabels, arms: Arms) -> Finding | None:
+    """H9 where controls flatten the wrong classes at fixed p_y by several amounts."""
+    factors = {c.label: factor for c in study.controls if (factor := dose_of(study, c)) is not None}
+    clean = {c.against for c in study.controls if c.label in factors}
+    if len(factors) < 2 or len(clean) != 1:
+        return None
+    labels = [*clean, *factors]
+    reached = np.stack([arms.control(label) for label in labels], axis=1)
+    return dose_response(soft.doses([1.0, *factors.values()]), reached, doses=labels, delta=study.delta)
+
+
+def dose_of(study: Study, control: Control) -> float | None:
+    """By how much a control multiplies the wrong classes' logits, taught by the reference; None for other controls."""
+    if control.edit == "scale-wrong" and control.method == study.reference.method:
+        return float(control.edit_parameters["factor"])
+    if control.edit == "none" and control.method == "cf-flatten":
+        return float(control.parameters["factor"])
+    return None
+
+
+def diagnosed(study: Study, soft: SoftLabels) -> dict[str, dict[str, Any]]:
+    """Verdicts on what teachers lost, a family of their own."""
+    at, plain = study.fixed_temperature, None
+    found = [rescaling_vanished("D1", soft.ladder_levels(), teachers=study.teachers, temperature=at)]
+    for recipe in study.recipes:
+        if parse_recipe(recipe).kind == "ls":
+            plain = soft.recipe_levels("teacher") if plain is None else plain
+            key, of_recipe = f"D{len(found) + 1}", soft.recipe_levels(recipe)
+            names = {"recipe": recipe, "architecture": study.control_teacher}
+            found.append(relations_lost(key, of_recipe, plain, temperature=at, **names))
+    spoken = verdicts(found, fresh_splits=study.fresh_splits)
+    return {key: {**verdict, "family": "diagnoses"} for key, verdict in spoken.items()}
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ from darkprobe.checks import check_positive
 from darkprobe.distill.config import TrainConfig
 from darkprobe.errors import InvalidValueError
 
-Parameters = Mapping[str, int | float]
+Parameters = Mapping[str, int | float | str]
 """Settings by name; whole numbers stay whole, because a plan's text names its results."""
 
 
@@ -35,7 +35,9 @@ class Control:
     Attributes:
         label: what the row is called, unique in the study.
         group: rows of one group stand together in the figure.
-        edit: name of the edit of the teacher's logits (`darkprobe.targets`), "none", or "twin" for another seed.
+        edit: name of the edit of the teacher's logits (`darkprobe.targets`), "none", "twin" for another seed, or
+            "recipe" for a teacher of the same architecture trained by `recipe`.
+        recipe: of edit "recipe": ls0.1, tolerant0.6 or early0.3 (`darkprobe zoo train --recipe`).
         edit_parameters: of the edit.
         method, parameters: how the student learns from it.
         teacher_weight: as in `MethodPlan`.
@@ -46,6 +48,7 @@ class Control:
     label: str
     group: str
     edit: str = "none"
+    recipe: str = ""
     edit_parameters: Parameters = field(default_factory=dict)
     method: str = "kd"
     parameters: Parameters = field(default_factory=dict)
@@ -62,6 +65,10 @@ class Study:
         name: of the study.
         data: data name; "{seed}" in it is filled with each replicate's seed, so that every replicate draws a fresh
             split. Without it replicates share the official split and verdicts are conditional on those examples.
+        train, val, test: the part of the data in each role, as `load_split` takes it, e.g. "train[:10000]".
+        policy: augmentation of training images, e.g. "pad4+flip"; networks with batch norm only.
+        views: number of augmented views of every training image that teachers answer for and students see; 0 where
+            `policy` is "clean".
         teachers: architectures of one capacity ladder, smallest first.
         student: architecture of the student.
         teacher_training, student_training: how they are trained.
@@ -77,11 +84,19 @@ class Study:
         seed: of the whole study.
         delta: smallest accuracy difference of interest, as a fraction.
         stack_size: networks trained side by side in a cell of teachers.
+        confirm_all: whether every setting of every method is run on the confirm replicates as well, which advice is
+            scored on; the verdicts use the chosen settings alone either way.
+        scaled: how the study was cut down from its full edition, in words; every verdict then says so.
         smoke: whether the run only shows that everything works; its verdicts say so.
     """
 
     name: str
     data: str
+    train: str = "train"
+    val: str = "val"
+    test: str = "test"
+    policy: str = "clean"
+    views: int = 0
     teachers: tuple[str, ...]
     student: str
     teacher_training: TrainConfig
@@ -99,6 +114,8 @@ class Study:
     seed: int = 0
     delta: float = 0.005
     stack_size: int = 8
+    confirm_all: bool = False
+    scaled: str = ""
     smoke: bool = False
 
     def __post_init__(self) -> None:
@@ -111,6 +128,7 @@ class Study:
             "twins": (0 <= self.twins <= self.confirm, "between 0 and `confirm`"),
             "fix_teachers": (set(self.fix_teachers) <= set(self.teachers), "some of `teachers`"),
             "control_teacher": (not self.controls or self.control_teacher in self.teachers, "one of `teachers`"),
+            "views": (bool(self.views) == (self.policy != "clean"), "at least 1 with an augmentation, 0 without"),
             "fixed_temperature": (self.fixed_temperature in self.temperatures, "among the reference's settings"),
         }
         for name, (holds, expected) in rules.items():
@@ -143,6 +161,22 @@ class Study:
     def temperatures(self) -> tuple[float, ...]:
         """Temperatures of the reference's grid."""
         return tuple(float(setting["temperature"]) for setting in self.reference.grid)
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The part of the data in each role."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Recipes by which the control teacher's architecture is trained besides the plain one."""
+        return tuple(dict.fromkeys(control.recipe for control in self.controls if control.edit == "recipe"))
+
+    @property
+    def caution(self) -> str:
+        """What must stand before every sentence on this study's results; empty for a full run."""
+        smoke = "Smoke run, no evidence. " if self.smoke else ""
+        return smoke + (f"Scaled study: {self.scaled}. " if self.scaled else "")
 
     @property
     def fresh_splits(self) -> bool:

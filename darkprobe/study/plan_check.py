@@ -3,10 +3,13 @@
 from collections.abc import Collection
 
 from darkprobe.checks import check_choice
+from darkprobe.data.policy import parse_policy
 from darkprobe.distill.methods import METHODS
+from darkprobe.distill.teachers import parse_recipe
 from darkprobe.errors import InvalidValueError
 from darkprobe.study.plan import Study
 from darkprobe.study.students import EDITS
+from darkprobe.study.teachers import is_stacked
 from darkprobe.zoo import find_architecture
 
 
@@ -20,12 +23,28 @@ def check_names(study: Study) -> None:
     labels = [control.label for control in study.controls]
     if len(set(labels)) < len(labels):
         raise InvalidValueError(f"Study: `controls` must have labels of their own, got {labels}. Rename the doubles.")
+    parse_policy(study.policy)
+    stacked = all(is_stacked(architecture) for architecture in (*study.teachers, study.student))
+    alone = not any(is_stacked(architecture) for architecture in (*study.teachers, study.student))
+    if study.views and not alone:
+        raise InvalidValueError(
+            f"Study: `policy` must be clean for networks without batch norm, got {study.policy!r}: they train side by "
+            "side on the examples themselves. Leave policy and views out."
+        )
     for control in study.controls:
-        check_choice("edit", control.edit, ["none", "twin", *EDITS])
+        check_choice("edit", control.edit, ["none", "twin", "recipe", *(EDITS if stacked else ())])
         check_choice("control", control.against, labels)
+        if control.edit == "recipe":
+            parse_recipe(control.recipe)
 
 
 def _check_method(method: str, parameters: Collection[str]) -> None:
-    known = [parameter.name for parameter in METHODS[method].parameters]
+    record = METHODS[method]
+    trains = record.kind in ("teacher", "schedule", "feature") or record.module is not None
+    if trains or set(record.needs) - {"head_weight"}:
+        raise InvalidValueError(
+            f"Study: `method` must act on one teacher's logits and train nothing else, got {method!r}. Run it with "
+            "`darkprobe distill`."
+        )
     for name in parameters:
-        check_choice(f"parameter of {method}", name, known)
+        check_choice(f"parameter of {method}", name, [parameter.name for parameter in record.parameters])

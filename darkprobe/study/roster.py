@@ -28,8 +28,10 @@ def confirm_students(study: Study, replicate: int, stems: Stems, *, choices: Cho
                 _student(study, replicate, stems, teacher=teacher, method=study.reference.method, parameters=setting)
             )
         for plan in study.fixes if teacher in fix_teachers(study) else ():
-            setting = choices.settings[teacher, plan.method]
-            students.append(_student(study, replicate, stems, teacher=teacher, method=plan.method, parameters=setting))
+            for setting in plan.grid if study.confirm_all else (choices.settings[teacher, plan.method],):
+                students.append(
+                    _student(study, replicate, stems, teacher=teacher, method=plan.method, parameters=setting)
+                )
     for control in study.controls:
         if control.edit != "twin" or replicate in study.twin_replicates:
             students.append(_control_student(study, replicate, control, stems=stems))
@@ -55,11 +57,11 @@ def _student(
 
 
 def _control_student(study: Study, replicate: int, control: Control, *, stems: Stems) -> Student:
-    twin = control.edit == "twin"
+    role = {"twin": "twin", "recipe": control.recipe}.get(control.edit, "teacher")
     return Student(
         teacher=study.control_teacher,
-        stem=stems["twin" if twin else "teacher", study.control_teacher, study.data_of(replicate)],
-        edit="none" if twin else control.edit,
+        stem=stems[role, study.control_teacher, study.data_of(replicate)],
+        edit=control.edit if role == "teacher" else "none",
         edit_parameters=control.edit_parameters,
         method=control.method,
         parameters=control.parameters,

@@ -13,18 +13,18 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from darkprobe.data import load_split
 from darkprobe.errors import InvalidValueError
 from darkprobe.files import write_json
 from darkprobe.study.cells import Cell, Ledger, Result, run_cells
 from darkprobe.study.choices import choose
 from darkprobe.study.engine import engine
 from darkprobe.study.outputs import write_outputs
+from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.plan_check import check_names
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
-from darkprobe.study.students import Student, student_cell, train_students
+from darkprobe.study.students import Student, student_cells, train_students
 from darkprobe.study.teachers import Stems, have_logits, stems_of, teacher_cells, train_teachers
 
 
@@ -122,11 +122,13 @@ class _Run:
 
     def students(self, students: dict[int, list[Student]], *, phase: str) -> list[dict[str, Any]]:
         read_test = phase == "confirm"
-        cells = [student_cell(self.study, r, chosen, read_test=read_test) for r, chosen in students.items()]
+        cells = {r: student_cells(self.study, r, chosen, read_test=read_test) for r, chosen in students.items()}
+        results = iter(self.cells([cell for some in cells.values() for cell in some], f"{phase} students"))
         rows: list[dict[str, Any]] = []
-        for (r, chosen), results in zip(students.items(), self.cells(cells, f"{phase} students"), strict=True):
-            dataset = load_split(self.study.data_of(r), "val").dataset
-            rows += run_rows(self.study, chosen, results, phase=phase, replicate=r, dataset=dataset)
+        for r, chosen in students.items():
+            found = [result for _ in cells[r] for result in next(results)]
+            dataset = study_split(self.study, r, "val").dataset
+            rows += run_rows(self.study, chosen, found, phase=phase, replicate=r, dataset=dataset)
         return rows
 
 

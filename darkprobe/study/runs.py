@@ -1,5 +1,6 @@
 """`runs.csv`: one row per student."""
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,8 @@ COLUMNS = (
     "test_last",
     "test_selected",
     "n_test",
+    "train_entropy",
+    "test_entropy",
     "status",
     "seconds",
 )
@@ -43,7 +46,7 @@ def run_rows(
             "replicate": replicate,
             "dataset": dataset,
             "teacher": student.teacher,
-            "teacher_seed": student.stem.rpartition("-")[0].rpartition(".s")[2],
+            "teacher_seed": _seed_of(student.stem),
             "edit": student.edit,
             "control": student.control,
             "method": student.method,
@@ -56,6 +59,12 @@ def run_rows(
         }
         for student, result in zip(students, results, strict=True)
     ]
+
+
+def _seed_of(stem: str) -> str:
+    """The seed in a file stem such as "mlp-64.s3-0123abcd" or "mlp-64.ls0.1-s3-0123abcd"; "" without a teacher."""
+    match = re.search(r"[.-]s(\d+)-[0-9a-f]+$", stem)
+    return match.group(1) if match else ""
 
 
 def to_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

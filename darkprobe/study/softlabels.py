@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 
 from darkprobe import metrics, targets
-from darkprobe.data import load_split
 from darkprobe.measure.one_pass import example_values
 from darkprobe.metrics.soft_label_statistics import SoftLabelBlock
 from darkprobe.store import LogitStore
 from darkprobe.study import hypotheses as h
 from darkprobe.study.levels import knowledge_levels, levels_table
+from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.statistics import mean_estimate
 from darkprobe.study.teachers import Stems
@@ -72,7 +72,8 @@ def curves(ladder: Ladder, temperatures: Sequence[float]) -> Values:
     for t, temperature in enumerate(temperatures):
         for m, metric in enumerate(shown):
             values = example_values(block, metric, temperature).double().reshape(rungs, examples).numpy()
-            out[0, m, t], out[1, m, t] = values.mean(-1), values[:, common].mean(-1)
+            out[0, m, t] = values.mean(-1)
+            out[1, m, t] = values[:, common].mean(-1) if common.any() else np.nan  # no example is right everywhere
     return out
 
 
@@ -127,7 +128,30 @@ class SoftLabels:
     def _ladder(self, role: str, replicate: int, split: str) -> Ladder:
         data = self.study.data_of(replicate)
         stems = [self._stems[role, teacher, data] for teacher in self.study.teachers]
-        return read_ladder(self._store, (load_split(data, split).dataset, split), stems)
+        return read_ladder(self._store, (study_split(self.study, replicate, split).dataset, split), stems)
+
+    def _of_recipe(self, recipe: str, replicate: int, split: str) -> Ladder:
+        """The control teacher's architecture trained by a recipe ("teacher": plainly), a ladder of one."""
+        stem = self._stems[recipe, self.study.control_teacher, self.study.data_of(replicate)]
+        return read_ladder(self._store, (study_split(self.study, replicate, split).dataset, split), [stem])
+
+    def recipe_accuracy(self, recipe: str) -> Values:
+        """Test accuracy of the teachers of a recipe, (replicate,)."""
+        tests = [self._of_recipe(recipe, r, "test") for r in self.study.confirm_replicates]
+        return np.array([(t.logits[0].argmax(-1) == t.labels).mean() for t in tests])
+
+    def recipe_levels(self, recipe: str) -> Values:
+        """Levels of knowledge of the teachers of a recipe, (replicate, level)."""
+        at = self.study.fixed_temperature
+        found = [self._of_recipe(recipe, r, "train") for r in self.study.confirm_replicates]
+        return np.array([knowledge_levels(one.logits[0], one.labels, temperature=at) for one in found])
+
+    def ladder_levels(self) -> Values:
+        """Levels of knowledge of the ladder, (replicate, teacher, level)."""
+        at = self.study.fixed_temperature
+        return np.array(
+            [[knowledge_levels(x, one.labels, temperature=at) for x in one.logits] for one in self._ladders.values()]
+        )
 
     def h1(self) -> h.Finding:
         """Distinctness against capacity, at the fixed temperature, all training examples."""
@@ -171,11 +195,11 @@ class SoftLabels:
 
     def levels(self) -> pd.DataFrame:
         """The levels of knowledge of every teacher, at the fixed temperature."""
-        at = self.study.fixed_temperature
-        found = [
-            [knowledge_levels(x, one.labels, temperature=at) for x in one.logits] for one in self._ladders.values()
-        ]
-        return levels_table(list(self.study.teachers), np.array(found), temperature=at)
+        names, found = list(self.study.teachers), self.ladder_levels()
+        for recipe in self.study.recipes:
+            names.append(f"{self.study.control_teacher}, {recipe}")
+            found = np.concatenate([found, self.recipe_levels(recipe)[:, None]], axis=1)
+        return levels_table(names, found, temperature=self.study.fixed_temperature)
 
     def profile(self) -> pd.DataFrame:
         """Means of the shown metrics over replicates, tidy, with t intervals over replicates."""

@@ -1,8 +1,10 @@
-"""VGG with batch norm for small images: `vgg{8,11,13,16,19}-bn`.
+"""VGG with batch norm for small images: `vgg{8,11,13,16,19}-bn`, and `-bn-half` with half the channels.
 
 Simonyan and Zisserman, 2015 (arXiv 1409.1556), with one linear layer, as the distillation literature trains it on
 32x32 images: Tian et al., 2020 (arXiv 1910.10699) [code].
 """
+
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,11 +19,13 @@ _REPEATS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2
 class VGG(nn.Module):
     """Five blocks of 3x3 convolutions with norm and ReLU, halved three times (four from 64 pixels on), linear head."""
 
-    def __init__(self, input_shape: tuple[int, ...], num_classes: int, *, repeats: tuple[int, ...]) -> None:
+    def __init__(
+        self, input_shape: tuple[int, ...], num_classes: int, *, repeats: tuple[int, ...], divisor: int = 1
+    ) -> None:
         super().__init__()
         channels = input_shape[0]
-        for number, (width, repeat) in enumerate(zip(_WIDTHS, repeats, strict=True)):
-            layers: list[nn.Module] = []
+        for number, (full_width, repeat) in enumerate(zip(_WIDTHS, repeats, strict=True)):
+            width, layers = full_width // divisor, list[nn.Module]()
             for _ in range(repeat):
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
                 channels = width
@@ -42,7 +46,7 @@ class VGG(nn.Module):
         return logits
 
 
-def _make(name: str, size: tuple[int, ...]) -> Architecture:
+def _make(name: str, size: tuple[int, ...], *, divisor: int = 1) -> Architecture:
     (depth,) = size
     if depth not in _REPEATS:
         raise InvalidValueError(
@@ -51,10 +55,11 @@ def _make(name: str, size: tuple[int, ...]) -> Architecture:
     repeats = _REPEATS[depth]
     return Architecture(
         name=name,
-        line="vgg-bn",
-        build=lambda input_shape, num_classes: VGG(input_shape, num_classes, repeats=repeats),
-        source="Simonyan and Zisserman, 2015",
+        line="vgg-bn" if divisor == 1 else "vgg-bn-half",
+        build=lambda input_shape, num_classes: VGG(input_shape, num_classes, repeats=repeats, divisor=divisor),
+        source="Simonyan and Zisserman, 2015" + ("" if divisor == 1 else ", half the channels"),
     )
 
 
 register_ladder("vgg{}-bn", [(depth,) for depth in _REPEATS], _make)
+register_ladder("vgg{}-bn-half", [(8,)], partial(_make, divisor=2))

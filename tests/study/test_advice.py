@@ -1,5 +1,6 @@
 """Advice from soft labels whose best temperature is known by construction; its score against outcomes made by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from darkprobe import advise
 from darkprobe.cli import app
 from darkprobe.errors import DataError, InvalidValueError
 from darkprobe.study import backtest
-from darkprobe.study.backtest import BASELINES, conclusion, temperature_losses
+from darkprobe.study.backtest import BASELINES, conclusion
 from darkprobe.study.best_temperature import TEMPERATURES, temperature_of_most_distinct
 from darkprobe.study.outcomes import read_outcome
+from darkprobe.study.profiles import Profile
+from darkprobe.study.rule import Case, learn, read_rule, reference_arm, write_rule
 
 RNG = np.random.default_rng(5)
 LABELS = RNG.integers(0, 8, 400)
@@ -60,35 +63,94 @@ def test_advice_from_a_store(finished: Path, tmp_path: Path) -> None:
 
 
 def test_backtest_measures_what_was_lost(finished: Path) -> None:
-    table = backtest([finished])
-    assert table["rule"].tolist() == ["advice", *BASELINES]
+    table, losses = backtest([finished])
+    assert table["rule"].tolist() == ["untaught", *BASELINES]  # no other study to learn from
     outcome = read_outcome(finished)
-    best = max(v.mean() for v in [*outcome.kd.values(), *outcome.tuned.values()])
+    best = max(v.mean() for v in [*outcome.arms.values(), *outcome.tuned.values()])
     for _, row in table.iterrows():
-        chosen = outcome.kd[row["teacher"], row["temperature"]].mean()
+        chosen = outcome.arms[row["teacher"], row["method"], row["temperature"]].mean()
         assert row["regret"] == pytest.approx(best - chosen) and row["regret"] >= 0
         assert row["low"] <= row["regret"] <= row["high"] and -1 <= row["rank_correlation"] <= 1
     assert (table.loc[1:, "temperature"] == 4.0).all()
-    losses = temperature_losses(outcome)
-    assert losses["teacher"].tolist() == ["mlp-8", "mlp-16", "all"]
-    assert losses["loss"].iloc[-1] == pytest.approx(losses["loss"].iloc[:-1].mean())
+    own = losses[losses["rule"] == "untaught"]
+    assert own["teacher"].tolist() == ["mlp-8", "mlp-16", "all"]
+    assert own["loss"].iloc[-1] == pytest.approx(own["loss"].iloc[:-1].mean())
+    assert set(losses["rule"]) == {"untaught", "T = 4"}
 
 
 def test_runs_of_students_do_not_change_the_advice(finished: Path, tmp_path: Path) -> None:
-    """No peeking: with every student's accuracy turned round, the same choice is made, only its score differs."""
+    """No peeking: with every student's accuracy turned round, the same choice is made, only its score differs; so too
+    for the rule that was learnt from other studies.
+    """
     import shutil
 
-    shutil.copytree(finished, tmp_path / "turned")
+    for name in ("turned", "other"):
+        shutil.copytree(finished, tmp_path / name)
     runs = pd.read_csv(tmp_path / "turned" / "runs.csv", keep_default_na=False)
     runs["test_last"] = [1 - float(v) if v else "" for v in runs["test_last"].astype(str)]
     runs.to_csv(tmp_path / "turned" / "runs.csv", index=False)
-    same = ["rule", "teacher", "temperature"]
-    pd.testing.assert_frame_equal(backtest([finished])[same], backtest([tmp_path / "turned"])[same])
+    same = ["rule", "teacher", "method", "temperature"]
+    found = [backtest([d, tmp_path / "other"])[0].iloc[:6][same] for d in (finished, tmp_path / "turned")]
+    assert found[0]["rule"].tolist() == ["advice", "untaught", *BASELINES]
+    pd.testing.assert_frame_equal(*found)
+
+
+def case(finished: Path, seed: int, *, peak: float, fix: float) -> Case:
+    """A study made by hand: students are best at `peak` times the teacher's T*, a better teacher teaches better, and
+    TTM adds `fix`.
+    """
+    rng = np.random.default_rng(seed)
+    teachers = [f"mlp-{2**i}" for i in range(4, 8)]
+    profiles, arms = {}, {}
+    for place, teacher in enumerate(teachers):
+        star = float(rng.choice(TEMPERATURES[8:20]))
+        shares = tuple(np.exp(-(np.log2(np.array(TEMPERATURES) / star) ** 2) / 4).tolist())
+        profiles[teacher] = Profile(
+            accuracy=0.8 + 0.01 * place, ece=0.1, distinctness=0.05, doublings=place, parameters=100,
+            best_temperature=star, shares=shares,
+        )  # fmt: skip
+        for method, gain in (("kd", 0.0), ("ttm", fix)):
+            for t in (2.0, 4.0, 8.0, 16.0):
+                mean = 0.7 + 0.01 * place + gain - 0.01 * np.log2(t / (peak * star)) ** 2
+                arms[teacher, method, t] = mean + rng.normal(0, 0.001, 6)
+    outcome = read_outcome(finished)
+    return Case(outcome=replace(outcome, arms=arms), profiles=profiles)
+
+
+def test_a_rule_learns_where_the_best_temperature_lies_and_which_fix_helps(finished: Path) -> None:
+    learnt = learn([case(finished, seed, peak=2.0, fix=0.01) for seed in range(6)])
+    assert learnt.methods == ("kd", "ttm") and 0 < learnt.half_width() < 0.05
+    new = case(finished, 99, peak=2.0, fix=0.01)
+    arms = list(new.outcome.arms)
+    gains = learnt.gains(new.profiles, arms)
+    reached = np.array([new.outcome.arms[arm].mean() for arm in arms])
+    base = reached[arms.index(reference_arm(new.profiles))]
+    assert reached.max() - reached[gains.argmax()] < 0.005
+    assert arms[int(gains.argmax())][1] == "ttm"
+    assert abs(gains.max() - (reached[gains.argmax()] - base)) < learnt.half_width()
+    assert np.corrcoef(gains, reached)[0, 1] > 0.9
+
+
+def test_a_rule_is_kept_in_a_file(finished: Path, tmp_path: Path) -> None:
+    learnt = learn([case(finished, seed, peak=1.0, fix=0.0) for seed in range(3)])
+    write_rule(learnt, tmp_path / "rule.json")
+    assert read_rule(tmp_path / "rule.json") == learnt
+
+
+def test_advice_that_was_taught_predicts_gains(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    dataset = sorted(p.name for p in (finished / "store").iterdir())[-1]
+    shutil.copytree(finished / "store" / dataset, tmp_path / dataset)
+    table = advise(tmp_path, student="mlp1-8", learn=[finished] * 3)
+    assert set(table["method"]) == {"kd", "ttm"} and table["gain"].is_monotonic_decreasing
+    assert (table["gain_low"] <= table["gain"]).all() and (table["gain"] <= table["gain_high"]).all()
+    assert "3 studies predict" in table["why"].iloc[0]
 
 
 def test_it_says_when_it_is_no_better() -> None:
     rows = [{"study": s, "rule": r, "regret": 0.01 if r == "advice" else 0.02 if r != "most distinct" else other}
             for s, other in (("a", 0.001), ("b", 0.002)) for r in ("advice", *BASELINES)]  # fmt: skip
-    assert "does not beat the best of the four baselines over 2 studies" in conclusion(pd.DataFrame(rows))
+    assert "advice: does not beat the best of the four baselines over 2 studies" in conclusion(pd.DataFrame(rows))
     with pytest.raises(InvalidValueError, match="1 or more finished studies"):
         backtest([])

@@ -6,11 +6,15 @@ import torch
 from torch.nn import functional
 
 from darkprobe.distill.methods import METHODS
-from darkprobe.study.students import Student, make_objective
+from darkprobe.study.students import Student, TeacherOutputs, make_objective
 
 CLASSES, EXAMPLES = 5, 40
 LABELS = torch.from_numpy(np.random.default_rng(0).integers(0, CLASSES, EXAMPLES))
-LOGITS = {"a": torch.randn(EXAMPLES, CLASSES, generator=torch.Generator().manual_seed(1)) * 3}
+GENERATOR = torch.Generator().manual_seed(1)
+TEACHER = TeacherOutputs(
+    logits=torch.randn(EXAMPLES, CLASSES, generator=GENERATOR) * 3,
+    head_weight=torch.randn(CLASSES, 7, generator=GENERATOR),
+)
 
 
 def student(method: str, **parameters: float) -> Student:
@@ -27,6 +31,10 @@ ALL = [
     student("wttm", gamma=0.25),
     student("kd-hinton", temperature=4.0),
     student("dkd", beta=2.0),
+    student("kd-pt", temperature=4.0),
+    student("kd-topk", temperature=4.0, k=2),
+    student("kd-sim", sharpness=0.3),
+    student("ls", smoothing=0.1),
 ]
 
 
@@ -34,7 +42,7 @@ ALL = [
 def test_gradient_is_that_of_the_method_alone(one: Student) -> None:
     """Up to a positive factor: cached losses are scaled to the size of a cross-entropy."""
     others = [Student(method="none", parameters={}, edit_parameters={}), student("kd", temperature=16.0)]
-    order, objective = make_objective([one, *others], LOGITS, LABELS)
+    order, objective = make_objective([one, *others], {"a": TEACHER}, LABELS)
     z = torch.randn(3, EXAMPLES, CLASSES, generator=torch.Generator().manual_seed(2), requires_grad=True)
     index = torch.randperm(EXAMPLES, generator=torch.Generator().manual_seed(3))[:16]
     objective(z[:, index], index).sum().backward()
@@ -48,7 +56,10 @@ def test_gradient_is_that_of_the_method_alone(one: Student) -> None:
         if one.teacher_weight
         else (method.ce_weight, method.teacher_weight)
     )
-    term = method.teacher_term(alone[index], LOGITS["a"][index], LABELS[index], parameters=one.parameters)
+    inputs = {"head_weight": TEACHER.head_weight} if method.needs else {}
+    term = method.teacher_term(
+        alone[index], TEACHER.logits[index], LABELS[index], parameters=one.parameters, inputs=inputs
+    )
     (ce * functional.cross_entropy(alone[index], LABELS[index]) + weight * term).backward()
     assert alone.grad is not None
     cosine = functional.cosine_similarity(found.flatten(), alone.grad.flatten(), dim=0)

@@ -19,7 +19,7 @@ def table(directory: Path) -> pd.DataFrame:
 
 def test_it_leaves_what_it_promises(finished: Path) -> None:
     verdicts = json.loads((finished / "verdicts.json").read_text())
-    assert list(verdicts) == ["H1", "H2", "H3", "H3-fixed", "H4", "H8"]
+    assert list(verdicts) == ["H1", "H2", "H3", "H3-fixed", "H4", "H8", "D1", "C1", "C2"]
     needed = {
         "verdict",
         "quantity",
@@ -39,7 +39,8 @@ def test_it_leaves_what_it_promises(finished: Path) -> None:
         assert verdict["verdict"] in ("confirmed", "refuted", "not resolved")
         assert verdict["low"] <= verdict["effect"] <= verdict["high"]
     assert verdicts["H1"]["n"] == 4
-    assert verdicts["H2"]["n"] == 3
+    assert verdicts["H2"]["n"] == verdicts["C1"]["n"] == 3
+    assert [v["family"] for v in verdicts.values()] == ["hypotheses"] * 6 + ["diagnoses"] + ["controls"] * 2
     plan = json.loads((finished / "study.json").read_text())
     assert plan["teachers"] == ["mlp-8", "mlp-16"] and plan["choices"]["trials"] == 2
     for picture in (finished / "figures").glob("*.png"):

@@ -1,0 +1,138 @@
+"""The built-in studies of images: ladders of ResNets and of wide ResNets on CIFAR-10 and Tiny ImageNet.
+
+Each has a full edition, for a GPU, and one cut down for 2 cores, which says so in its plan and in every verdict. Data
+come from the user's folder: `darkprobe verify cifar10 --data parquet:DIR`. Networks with batch norm train one by one.
+"""
+
+import dataclasses
+from typing import Literal
+
+from darkprobe.distill.config import TrainConfig
+from darkprobe.distill.recipes import RECIPES, scaled
+from darkprobe.study.plan import Control, MethodPlan, Study
+
+Edition = Literal["full", "2-core"]
+
+_TEMPERATURES = (2.0, 4.0, 8.0, 16.0)
+_HELD = {"temperature": 4.0}
+
+
+def _methods(*, few: bool) -> tuple[MethodPlan, tuple[MethodPlan, ...]]:
+    """Plain distillation and its rivals, every one with as many settings: four, or two for 2 cores."""
+    keep = 2 if few else 4
+    temperatures = (4.0, 8.0) if few else _TEMPERATURES
+    reference = MethodPlan(method="kd", grid=tuple({"temperature": t} for t in temperatures), teacher_weight=0.9)
+    ats = ((4.0, 2.0), (8.0, 4.0), (5.0, 3.0), (16.0, 8.0))[:keep]
+    isats = ((8.0, 0.9), (4.0, 0.9), (8.0, 0.99), (16.0, 0.99))[:keep]
+    gammas = ({"gamma": 0.25}, {"gamma": 0.125}, {"gamma": 0.5}, {"gamma": 0.0625})[:keep]
+    smoothing = ({"smoothing": 0.1}, {"smoothing": 0.2}, {"smoothing": 0.05}, {"smoothing": 0.4})[:keep]
+    fixes = [
+        MethodPlan(
+            method="ats",
+            grid=tuple({"target_temperature": a, "wrong_temperature": b} for a, b in ats),
+            teacher_weight=0.9,
+        ),
+        MethodPlan(
+            method="isats",
+            grid=tuple({"target_temperature": t, "retain": r} for t, r in isats),
+            teacher_weight=0.9,
+        ),
+        MethodPlan(method="wttm", grid=gammas),
+        MethodPlan(method="ttm", grid=gammas),
+        MethodPlan(method="kd-pt", grid=reference.grid, teacher_weight=0.9),
+        MethodPlan(method="ls", grid=smoothing, teacher_weight=0.9),
+    ]
+    if not few:
+        fixes += [
+            MethodPlan(method="dkd", grid=tuple({"beta": b} for b in (1.0, 2.0, 4.0, 8.0))),
+            MethodPlan(method="dist", grid=tuple({"temperature": t} for t in (1.0, 2.0, 4.0, 8.0))),
+            MethodPlan(method="kd-standardised", grid=tuple({"temperature": t} for t in (1.0, 2.0, 3.0, 4.0))),
+            MethodPlan(method="kd-sim", grid=tuple({"sharpness": s} for s in (0.1, 0.2, 0.3, 0.5)), teacher_weight=0.9),
+        ]
+    return reference, tuple(fixes)
+
+
+def _controls(*, few: bool) -> tuple[Control, ...]:
+    """Doses of distinctness at fixed p_y, a twin teacher, and teachers by other recipes."""
+    doses = [
+        Control(label=f"wrong classes x {f:g}", group="flattened at fixed p_y", method="cf-flatten",
+                parameters={"factor": f, **_HELD}, teacher_weight=0.9, expected="lower" if f < 1 else "open")
+        for f in ((0.25, 0.0) if few else (0.75, 0.5, 0.25, 0.0))
+    ]  # fmt: skip
+    others = [
+        Control(label="twin teacher", group="nothing changed", edit="twin", parameters=_HELD, teacher_weight=0.9,
+                expected="none"),
+        *(
+            Control(label=f"{recipe} teacher", group="teacher's recipe", edit="recipe", recipe=recipe,
+                    parameters=_HELD, teacher_weight=0.9)
+            for recipe in (("ls0.1",) if few else ("ls0.1", "tolerant0.6", "early0.3"))
+        ),
+    ]  # fmt: skip
+    return (Control(label="clean", group="", parameters=_HELD, teacher_weight=0.9), *doses, *others)
+
+
+def _training(*, few: bool) -> TrainConfig:
+    recipe = "fast" if few else "ats"
+    found = scaled(RECIPES[recipe].training, epochs=8) if few else RECIPES[recipe].training
+    return dataclasses.replace(found, precision="float32", evaluations=4 if few else 12)
+
+
+def _plan(name: str, data: str, *, teachers: tuple[str, ...], student: str, edition: Edition, said: str) -> Study:
+    few = edition == "2-core"
+    reference, fixes = _methods(few=few)
+    return Study(
+        name=f"{name}-2-core" if few else name,
+        data=data,
+        train="train[:10000]" if few else "train[:0.9]",
+        val="train[0.9:]",
+        test="test",
+        policy="pad4+flip",
+        views=4 if few else 32,
+        teachers=teachers,
+        student=student,
+        teacher_training=_training(few=few),
+        student_training=_training(few=few),
+        reference=reference,
+        fixes=fixes,
+        fixed_temperature=4.0,
+        pilot=2,
+        confirm=6 if few else 8,
+        twins=3,
+        controls=_controls(few=few),
+        control_teacher=teachers[-1],
+        scaled=said if few else "",
+    )
+
+
+_CUT = "2-core edition: 10,000 training images, {epochs} epochs, fewer teachers, methods and settings than the full one"
+_SAID = _CUT.format(epochs=8)
+
+
+def cifar10(edition: Edition = "full") -> Study:
+    """ResNets on CIFAR-10, student ResNet-8; full edition for a GPU, or --edition 2-core."""
+    few = edition == "2-core"
+    teachers = ("resnet8", "resnet20", "resnet56") if few else tuple(f"resnet{d}" for d in (8, 14, 20, 32, 44, 56, 110))
+    return _plan("cifar10", "cifar10", teachers=teachers, student="resnet8", edition=edition, said=_SAID)
+
+
+def cifar10_wrn(edition: Edition = "full") -> Study:
+    """Wide ResNets on CIFAR-10, student VGG-8 at half width; full edition for a GPU, or --edition 2-core."""
+    few = edition == "2-core"
+    teachers = ("wrn16-1", "wrn16-4") if few else ("wrn16-1", "wrn16-2", "wrn16-4", "wrn16-8")
+    return _plan("cifar10-wrn", "cifar10", teachers=teachers, student="vgg8-bn-half", edition=edition, said=_SAID)
+
+
+def tiny_imagenet(edition: Edition = "full") -> Study:
+    """ResNets on Tiny ImageNet, student ResNet-8; full edition for a GPU, or --edition 2-core at 32 pixels."""
+    few = edition == "2-core"
+    teachers = ("resnet8", "resnet20", "resnet56") if few else tuple(f"resnet{d}" for d in (8, 14, 20, 32, 44, 56, 110))
+    data, said = ("tiny-imagenet:?size=32", f"{_SAID}, 32 pixels") if few else ("tiny-imagenet", "")
+    return _plan("tiny-imagenet", data, teachers=teachers, student="resnet8", edition=edition, said=said)
+
+
+def tiny_imagenet_wrn(edition: Edition = "full") -> Study:
+    """Wide ResNets on Tiny ImageNet, student VGG-8 at half width; full, or --edition 2-core at 32 pixels."""
+    few = edition == "2-core"
+    teachers = ("wrn16-1", "wrn16-4") if few else ("wrn16-1", "wrn16-2", "wrn16-4", "wrn16-8")
+    data, said = ("tiny-imagenet:?size=32", f"{_SAID}, 32 pixels") if few else ("tiny-imagenet", "")
+    return _plan("tiny-imagenet-wrn", data, teachers=teachers, student="vgg8-bn-half", edition=edition, said=said)
