@@ -1,11 +1,13 @@
 """Training: what a stored teacher, the number format and side-by-side students are worth, measured in one run.
 
-    python benchmarks/bench_training.py [--quick] [--processor-time]
+    python benchmarks/bench_training.py [--quick] [--processor-time] [--only stack|online|epoch|loss]
 
 Budgets: a distillation step with stored logits takes at most 1.03 of the plain cross-entropy step; stored-logit
-distillation in bfloat16 of resnet32x4 -> resnet8x4, batch 64, shows at least 8 times the images a second of the usual
-online float32 loop (printed as its factors, caching x precision); digits students stacked by seed train at least 5
-times as fast as one after another; an epoch of ResNet-20 on 50,000 CIFAR-sized images takes at most 50 s on 2 cores.
+distillation of resnet32x4 -> resnet8x4, batch 64, shows at least 8 times the images a second of the usual online
+float32 loop (printed as its factors, caching x precision); digits students stacked by seed train at least 5 times as
+fast as one after another; an epoch of ResNet-20 on 50,000 CIFAR-sized images takes at most 50 s on 2 cores. The first lines
+say whether this processor has bfloat16 instructions, without which neither of the budgets for images can be kept.
+Our side runs as `precision="auto"` would: bfloat16 where the processor computes in it, float32 elsewhere.
 Compared loops run in turn, and each is given its fastest turn, since other programs only ever slow a turn down. On a
 machine that others use at the same time, --processor-time counts the seconds that one thread of this process computes.
 """
@@ -25,6 +27,7 @@ from torch.nn import functional
 from darkprobe.data import Split, load_split
 from darkprobe.distill import RECIPES, DistillConfig, Solo, Stack, TrainConfig, distill, fit
 from darkprobe.distill.loop import History
+from darkprobe.distill.precision import has_bfloat16, processor_flags, resolved_precision
 from darkprobe.store import LogitStore
 from darkprobe.zoo import build_module, load_model, preprocess
 
@@ -68,7 +71,7 @@ def our_step(student: str, split: Split, entry: object, *, method: str, batch: i
 
     training = TrainConfig(
         epochs=1, batch_size=batch, learning_rate=0.05, optimizer="sgd", weight_decay=5e-4, schedule="constant",
-        evaluations=2, precision="bfloat16",
+        evaluations=2, precision="auto",
     )  # fmt: skip
     config = DistillConfig(method=method, training=training, policy=policy)
     val = split.take(np.arange(2), name="val")
@@ -115,10 +118,12 @@ def stored_logits(split: Split, folder: str) -> object:
 
 def bench_loss(folder: str, *, quick: bool) -> None:
     """Prints the cost of the teacher's term in a step with stored logits."""
-    for student, batch in ((STUDENT, BATCH), ("resnet20", 128)):
-        split = made_split(batch * (8 if quick else 16))
+    for student, batch, methods in (
+        (STUDENT, BATCH, ("none", "kd", "wttm")),
+        ("resnet20", 128, ("none", "kd", "wttm", "kd-hinton", "dkd")),
+    ):
+        split = made_split(batch * 8)
         entry = stored_logits(split, f"{folder}/{student}")
-        methods = ("none", "kd", "wttm", "kd-hinton", "dkd")
         loops = {m: partial(our_step, student, split, entry, method=m, batch=batch) for m in methods}
         seconds = in_turn(loops, turns=2 if quick else 6)
         told = ", ".join(f"{m} {s / seconds['none']:.3f}" for m, s in seconds.items() if m != "none")
@@ -126,7 +131,8 @@ def bench_loss(folder: str, *, quick: bool) -> None:
 
 
 def bench_online(folder: str, *, quick: bool) -> None:
-    """Prints stored-logit bfloat16 training against the plain online float32 loop, as caching x precision."""
+    """Prints stored-logit training as it runs here against the plain online float32 loop, as caching x precision."""
+    precision = resolved_precision("auto", "cpu")
     split = made_split(BATCH * (4 if quick else 8))
     entry = stored_logits(split, f"{folder}/online")
     shape, classes = split.input_shape, split.num_classes
@@ -142,7 +148,7 @@ def bench_online(folder: str, *, quick: bool) -> None:
     def extraction() -> float:
         from darkprobe.extract.runner import Runner
 
-        runner = Runner(teacher, split, precision="bf16", device="cpu")
+        runner = Runner(teacher, split, precision="bf16" if precision == "bfloat16" else "float32", device="cpu")
         with runner.evaluating():
             start = CLOCK()
             for step in range(len(data)):
@@ -155,18 +161,18 @@ def bench_online(folder: str, *, quick: bool) -> None:
         "ours": lambda: our_step(STUDENT, split, entry, method="kd", batch=BATCH),
         "extraction": extraction,
     }
-    seconds = in_turn(loops, turns=2 if quick else 5)
+    seconds = in_turn(loops, turns=2 if quick else 4)
     online, cached, ours = (seconds[name] for name in ("online", "cached", "ours"))
     print(f"{TEACHER} -> {STUDENT}, batch {BATCH}, images/s: " + ", ".join(
         f"{name} {BATCH / found:,.0f}" for name, found in seconds.items()))  # fmt: skip
     print(
-        f"  stored bfloat16 against online float32: {online / ours:.2f} = caching {online / cached:.2f} x precision "
+        f"  stored {precision} against online float32: {online / ours:.2f} = caching {online / cached:.2f} x precision "
         f"and layout {cached / ours:.2f} (budget 8)"
     )
     saved = online - ours
     per_view = math.ceil(seconds["extraction"] / saved) if saved > 0 else math.inf
     print(
-        f"  extraction (bfloat16) has paid for itself after {per_view} student(s) with a view for every epoch, and "
+        f"  extraction ({precision}) has paid for itself after {per_view} student(s) with a view for every epoch, and "
         f"after {seconds['extraction'] / saved / 30:.2f} of a student with 8 views for 240 epochs"
     )
 
@@ -212,14 +218,14 @@ def bench_stack(*, quick: bool) -> None:
 
 def bench_epoch(*, quick: bool) -> None:
     """Prints the seconds of an epoch of ResNet-20, augmentation on, from a part of its steps."""
-    recipe, steps = RECIPES["fast"], 10 if quick else 30
+    recipe, steps = RECIPES["fast"], 10 if quick else 20
     split = made_split(128 * steps, classes=10)
     step = min(
         our_step("resnet20", split, None, method="none", batch=128, policy=recipe.policy)
-        for _ in range(1 if quick else 3)
+        for _ in range(1 if quick else 2)
     )
     print(
-        f"ResNet-20, batch 128, bfloat16, {recipe.policy}: {128 / step:,.0f} images/s; an epoch of 50,000 would take "
+        f"ResNet-20, batch 128, {resolved_precision('auto', 'cpu')}, {recipe.policy}: {128 / step:,.0f} images/s; an epoch of 50,000 would take "
         f"{390 * step:.0f} s, from {steps - steps // 2} of its 390 steps (budget 50)"
     )
 
@@ -233,6 +239,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time", action="store_true", help="one thread, its own seconds instead of the wall's"
     )
+    parser.add_argument("--only", choices=("stack", "online", "epoch", "loss"), help="one of the four")
     given = parser.parse_args()
     quick = given.quick
     if given.processor_time:
@@ -244,11 +251,20 @@ def main() -> None:
         f"{torch.get_num_threads()} threads, {os.cpu_count()} cores, load of the machine before the run {load:.1f}, "
         f"{'processor' if given.processor_time else 'wall'} seconds"
     )
+    known = sorted(processor_flags() & {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"})
+    print(
+        f"processor: {' '.join(known) or 'unknown'}; auto precision: {'bfloat16' if has_bfloat16('cpu') else 'float32'}"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        bench_stack(quick=quick)
-        bench_online(folder, quick=quick)
-        bench_epoch(quick=quick)
-        bench_loss(folder, quick=quick)
+        parts = {
+            "stack": lambda: bench_stack(quick=quick),
+            "online": lambda: bench_online(folder, quick=quick),
+            "epoch": lambda: bench_epoch(quick=quick),
+            "loss": lambda: bench_loss(folder, quick=quick),
+        }
+        for name, part in parts.items():
+            if given.only in (None, name):
+                part()
 
 
 if __name__ == "__main__":
