@@ -1,11 +1,12 @@
-# Targets people use: demo, venv, test, test-zoo, bench, figures, trust. Environments are pinned by the constraints files.
+# Targets people use: demo, test, test-zoo, bench, figures, trust, docs, dist. Environments are pinned by the constraints files.
 PYTHON ?= python3
 VENV   ?= .venv
 ZOO    ?= .venv-zoo
+OLDEST ?= .venv-oldest
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo venv test lint types unit test-zoo bench figures trust clean
+.PHONY: help demo venv venv-locked lock test lint types unit test-zoo test-oldest bench figures trust docs dist clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -52,14 +53,52 @@ $(ZOO)/.installed: setup.cfg constraints-zoo.txt
 test-zoo: $(ZOO)/.installed  ## models of timm, torchvision, transformers, ONNX, scikit-learn, in their own environment
 	OMP_NUM_THREADS=2 $(ZOO)/bin/python -m pytest -q -m zoo tests/zoo_foreign
 
+# The oldest versions that setup.cfg allows. Torch of that age comes with CUDA: some 6 GB.
+$(OLDEST)/.installed: setup.cfg constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt --editable . \
+		pytest pytest-xdist hypothesis mpmath pyarrow pillow safetensors
+	@touch $@
+
+test-oldest: $(OLDEST)/.installed  ## the tests of the core with the oldest versions that setup.cfg allows
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q -n 2 --dist worksteal -m "not zoo and not gpu and not trust and not browser" \
+		tests/metrics tests/targets tests/store tests/data tests/distill tests/study tests/zoo tests/test_extract.py tests/test_measure.py
+
 bench: $(VENV)/.installed-dev  ## speed and memory, as ratios measured in one run
 	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 figures: $(VENV)/.installed-dev  ## every figure of figures/, redrawn
 	for script in figures/*.py; do $(BIN)/python $$script || exit 1; done
 
-trust: $(VENV)/.installed-dev  ## the long fault and fuzz suites
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m trust
+trust: $(VENV)/.installed-dev  ## the long fault and fuzz suites, and a table of what came of them: at most thirty minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/trust tests/test_extract.py tests/study/test_dask.py
+
+# The names of extras are pinned in constraints.txt like all others; this one is for readers of the documentation alone.
+docs: $(VENV)/.installed-dev  ## the documentation as a site, in site/; a name that leads nowhere is an error
+	$(PIP) --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+
+dist: $(VENV)/.installed-dev  ## wheel and sdist, checked, and the wheel tried in an environment of its own
+	$(PIP) build twine
+	rm -rf dist build/wheel-venv
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/wheel-venv
+	build/wheel-venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd build && wheel-venv/bin/darkprobe verify digits --smoke --out wheel-demo && rm -rf wheel-demo
+
+# constraints.txt says which versions; requirements.lock the same with the hash of each file, for those who want to know
+# that nothing was exchanged on the way. The wheel of torch without CUDA is on no public index of packages, only on torch's own.
+CPU_TORCH_SHA256 := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+lock: $(VENV)/.installed-dev  ## requirements.lock anew from constraints.txt
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --no-deps constraints.txt -o requirements.lock
+	sed -i 's/^\(torch==.*\) \\$$/\1 --hash=sha256:$(CPU_TORCH_SHA256) \\/' requirements.lock
+
+venv-locked: requirements.lock  ## the environment of the tests from files whose hashes are known
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 
 clean:
-	rm -rf $(VENV) $(ZOO) build dist *.egg-info
+	rm -rf $(VENV) $(ZOO) $(OLDEST) build dist site *.egg-info

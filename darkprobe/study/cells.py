@@ -7,12 +7,13 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from darkprobe.errors import DarkprobeError, DataError
@@ -133,6 +134,7 @@ def run_cells(
     *,
     executor: Executor,
     done: Callable[[int], None] = lambda members: None,
+    patience: float | None = None,
 ) -> list[list[Result]]:
     """Results of the cells' members, in order; what the ledger holds is read, the rest run and written as it comes.
 
@@ -142,33 +144,59 @@ def run_cells(
         ledger: of the study.
         executor: any `concurrent.futures` executor.
         done: called with a number of finished members, for progress.
+        patience: seconds to wait for the next cell before the workers are taken to hang; None waits for ever.
+
+    Raises:
+        DarkprobeError: a worker was killed, or nothing finished for so long. What was finished is kept.
     """
     cells = list(cells)
     reduced = {cell.key: left for cell in cells if (left := ledger.missing(cell)) is not None}
     waiting = list({left.key: left for left in reduced.values()}.values())
     done(sum(len(cell.members) for cell in cells) - sum(len(cell.members) for cell in waiting))
-    for cell, results in _as_they_come(waiting, work, ledger.directory, executor):
-        ledger.add(cell, results)
-        done(len(cell.members))
+    try:
+        for cell, results in _as_they_come(waiting, work, ledger.directory, executor, patience):
+            ledger.add(cell, results)
+            done(len(cell.members))
+    except OSError as error:
+        if isinstance(error, DarkprobeError):
+            raise
+        raise DarkprobeError(
+            f"run_study: results must be written to {ledger.directory / 'cells'}, got {error}. Free the disk, or give "
+            f"back the right to write. {_KEPT}."
+        ) from error
     return [ledger.results(cell) for cell in cells]
 
 
 def _as_they_come(
-    cells: Sequence[Cell], work: Work, directory: Path, executor: Executor
+    cells: Sequence[Cell], work: Work, directory: Path, executor: Executor, patience: float | None
 ) -> Iterator[tuple[Cell, list[Result]]]:
     if isinstance(executor, SerialExecutor):  # submit one at a time, so that each result is written before the next
         for cell in cells:
             yield cell, executor.submit(run_marked, work, cell, directory).result()
         return
+    finished: SimpleQueue[Future[list[Result]]] = SimpleQueue()
     futures = {executor.submit(run_marked, work, cell, directory): cell for cell in cells}
-    for future in as_completed(futures):
+    for future in futures:
+        future.add_done_callback(finished.put)
+    while futures:
         try:
+            future = finished.get(timeout=patience)
             yield futures.pop(future), future.result()
+        except Empty:
+            raise DarkprobeError(
+                f"run_study: a cell must finish every {patience:.0f} s, got none: a worker hangs, the cluster is gone, "
+                f"or cells take longer. {_KEPT}, with more --patience if cells take that long."
+            ) from None
         except BrokenProcessPool as error:
             raise DarkprobeError(
-                "run_study: a worker process was killed (out of memory, or by hand). What was finished is kept: run "
-                "the same command again, with fewer --workers if memory was short."
+                f"run_study: a worker process was killed (out of memory, or by hand). {_KEPT}, with fewer --workers if "
+                "memory was short."
             ) from error
+        except CancelledError as error:  # how a Dask cluster that went away tells it
+            raise DarkprobeError(f"run_study: the cluster dropped a cell ({error}). {_KEPT}.") from error
+
+
+_KEPT = "What was finished is kept: run the same command again"
 
 
 def run_marked(work: Work, cell: Cell, directory: Path) -> list[Result]:
@@ -180,8 +208,8 @@ def run_marked(work: Work, cell: Cell, directory: Path) -> list[Result]:
 @contextmanager
 def _mark(cell: Cell, directory: Path) -> Iterator[None]:
     path = cell.path(directory).with_suffix(f".{os.getpid()}.running")
-    path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))  # worth no flush to disk
     try:
+        path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))  # worth no flush to disk
         yield
     finally:
         path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from darkprobe.errors import InvalidValueError, MissingDependencyError
@@ -37,8 +37,14 @@ def engine(*, workers: int | None = None, dask: str | None = None) -> Iterator[E
     if count <= 1:
         yield SerialExecutor()
         return
+    earlier = set(active_children())
     with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
-        yield pool
+        try:
+            yield pool
+        except BaseException:  # a pool waits at its end for running cells; one that hangs would keep the error back
+            for worker in set(active_children()) - earlier:
+                worker.kill()
+            raise
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""Faults of the world around a study: killed, hanging and interrupted workers, a full disk, damaged cells."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import active_children
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from test_faults_store import mounted
+
+from darkprobe.errors import DarkprobeError, DataError
+from darkprobe.study.cells import Cell, Ledger, Result, SerialExecutor, Work, run_cells
+from darkprobe.study.engine import engine
+
+CELLS = [Cell(kind="made", shared={"seed": 1}, members=({"number": number},)) for number in range(12)]
+
+
+def square(cell: Cell, directory: Path) -> list[Result]:
+    """The work of a sound cell."""
+    return [{"value": member["number"] ** 2} for member in cell.members]
+
+
+def once(cell: Cell, directory: Path, fault: str) -> list[Result]:
+    """Cell 5 meets a fault the first time it is run."""
+    mark = directory / "met"
+    if cell.members[0]["number"] == 5 and not mark.exists():
+        mark.touch()
+        if fault == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600)
+    return square(cell, directory)
+
+
+def dies(cell: Cell, directory: Path) -> list[Result]:
+    """Killed, as by a kernel that is out of memory."""
+    return once(cell, directory, "dies")
+
+
+def hangs(cell: Cell, directory: Path) -> list[Result]:
+    """Does not come back."""
+    return once(cell, directory, "hangs")
+
+
+def values(results: list[list[Result]]) -> list[int]:
+    return [result["value"] for one in results for result in one]
+
+
+EXPECTED = [number**2 for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("work", "patience", "message"),
+    [
+        (dies, 300.0, "was killed"),
+        pytest.param(hangs, 20.0, "must finish every 20 s, got none", marks=pytest.mark.trust),
+    ],
+)
+def test_a_worker_that_dies_or_hangs_is_named_and_finished_cells_are_kept(
+    work: Work, patience: float, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "cells").mkdir()
+    begun = time.monotonic()
+    with pytest.raises(DarkprobeError, match=rf"{message}.*run the same command again"), engine(workers=2) as pool:
+        run_cells(CELLS, work, Ledger(tmp_path), executor=pool, patience=patience)
+    assert time.monotonic() - begun < 300, "the hanging worker was waited for"
+    assert active_children() == []
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "cells").glob("*.json")}
+    with engine(workers=2) as pool:
+        assert values(run_cells(CELLS, work, Ledger(tmp_path), executor=pool, patience=300.0)) == EXPECTED
+    after = {path.name: path.read_bytes() for path in (tmp_path / "cells").glob("*.json")}
+    assert kept.items() <= after.items(), "a finished cell was run again"
+
+
+def test_a_damaged_cell_is_named_and_removing_it_runs_it_alone_again(tmp_path: Path) -> None:
+    (tmp_path / "cells").mkdir()
+    run_cells(CELLS, square, Ledger(tmp_path), executor=SerialExecutor())
+    path = CELLS[3].path(tmp_path)
+    sound = path.read_text()
+    path.write_text(sound.replace('"value": 9', '"value": 8'))
+    with pytest.raises(DataError, match=rf"{path.name} must match its own hash.*Remove it"):
+        Ledger(tmp_path)
+    path.write_text(sound[: len(sound) // 2])
+    with pytest.raises(DataError, match=rf"{path.name} must be JSON"):
+        Ledger(tmp_path)
+    path.unlink()
+    ran: list[int] = []
+
+    def counting(cell: Cell, directory: Path) -> list[Result]:
+        ran.append(cell.members[0]["number"])
+        return square(cell, directory)
+
+    assert values(run_cells(CELLS, counting, Ledger(tmp_path), executor=SerialExecutor())) == EXPECTED
+    assert ran == [3]
+
+
+def test_two_ledgers_of_one_directory_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "cells").mkdir()
+    first, second = Ledger(tmp_path), Ledger(tmp_path)  # two commands that start at the same time
+    assert values(run_cells(CELLS, square, first, executor=SerialExecutor())) == EXPECTED
+    written = {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
+    assert values(run_cells(CELLS, square, second, executor=SerialExecutor())) == EXPECTED
+    assert {path.name: path.read_bytes() for path in (tmp_path / "cells").iterdir()} == written
+
+
+def test_a_full_disk_keeps_whole_cells_only(tmp_path: Path) -> None:
+    def large(cell: Cell, directory: Path) -> list[Result]:
+        return [{"value": cell.members[0]["number"] ** 2, "bulk": "x" * 30_000}]
+
+    with mounted(tmp_path / "small", "size=192k") as place:
+        (place / "cells").mkdir()
+        with pytest.raises(DarkprobeError, match=r"No space left on device.*What was finished is kept"):
+            run_cells(CELLS, large, Ledger(place), executor=SerialExecutor())
+        kept = len(Ledger(place)._results)
+        assert 0 < kept < len(CELLS)
+        assert len(list((place / "cells").iterdir())) == kept, "something half-written was left"
+
+
+SLOW_STUDY = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{trust!r}, {study!r}]
+import darkprobe.study as study_room
+import darkprobe.cli.verify
+from small_study import SMALL
+from dataclasses import replace
+study_room.find_study = lambda name, **kept: replace(SMALL, confirm=400)
+from darkprobe.cli import main
+sys.argv = ["darkprobe", "verify", "slow", "--out", {out!r}, "--workers", {workers!r}]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "workers"), [pytest.param(signal.SIGINT, "2", marks=pytest.mark.trust), (signal.SIGTERM, "1")]
+)
+def test_one_signal_is_a_clean_stop_with_the_command_that_resumes(
+    number: signal.Signals, workers: str, tmp_path: Path
+) -> None:
+    here, out = Path(__file__).parent, tmp_path / "out"
+    code = SLOW_STUDY.format(trust=str(here), study=str(here.parent / "study"), out=str(out), workers=workers)
+    running = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while len(list(out.glob("cells/*.json"))) < 4:
+        time.sleep(0.05)
+        assert running.poll() is None, running.communicate()[1]
+    os.killpg(running.pid, number)  # a terminal sends Ctrl-C to the whole group
+    told = running.communicate(timeout=60)[1]
+    assert running.returncode == 1, told
+    assert "To go on, run: darkprobe verify slow --out" in told and "Traceback" not in told, told
+    assert list(out.glob("cells/*.tmp")) == []
+    Ledger(out)  # every cell that is there is whole
