@@ -24,13 +24,17 @@ def _work_alone() -> None:
 def map_blocks(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """`function` of each item, in order; on as many threads as PyTorch would use, each without gradients.
 
+    Inference mode is of one thread; the workers take over the caller's, since they write into tensors of the caller.
+
     Args:
         function: touches nothing that another call of it writes.
         items: the blocks.
     """
 
+    inference = torch.is_inference_mode_enabled()
+
     def call(item: Item) -> Result:
-        with torch.no_grad():
+        with torch.inference_mode(inference), torch.no_grad():
             return function(item)
 
     threads = min(torch.get_num_threads(), len(items))
