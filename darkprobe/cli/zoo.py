@@ -1,5 +1,6 @@
 """`darkprobe zoo list` and `darkprobe zoo train`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from darkprobe.data import Split
+    from darkprobe.distill.loop import History
 
 app = typer.Typer(name="zoo", help="The models and their capacity families; train one.", no_args_is_help=True)
 
@@ -56,26 +58,44 @@ def train_command(
     epochs: int | None = typer.Option(None, "--epochs", min=1, help="Length; the schedule is scaled to it."),
     learning_rate: float | None = typer.Option(None, "--learning-rate", help="Peak rate; the recipe's own without it."),
     policy: str = typer.Option("", "--policy", help="Augmentation, e.g. pad4+flip or clean."),
+    device: str | None = typer.Option(None, "--device", help="cpu, cuda, cuda:1, ...; a GPU when there is one."),
 ) -> None:
-    """Train one teacher on labels by a field-standard recipe and save its weights with its card."""
+    """Train one teacher on labels by a field-standard recipe and save its weights with its card; run again to resume.
+
+    While it trains, the newest state is kept in OUT.checkpoint.
+    """
     import dataclasses
 
+    from darkprobe.cli.stopping import stopping_cleanly
     from darkprobe.data import parse_policy
     from darkprobe.distill.teachers import default_training, parse_recipe, train_model
     from darkprobe.zoo import save_model
 
     chosen = parse_recipe(recipe)
     check_new(out)
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
     train, held_out = _parts(data, split, val)
     config, standard = default_training(train, epochs=epochs)
     if learning_rate is not None:
         config = dataclasses.replace(config, learning_rate=learning_rate)
     augmentation = parse_policy(policy) if policy else standard
     typer.echo(f"{name} on {data}: {chosen.name}, {config}, augmentation {augmentation.text}", err=True)
-    trained = train_model(name, train, held_out, recipe=chosen, config=config, policy=augmentation, seed=seed)
+    with stopping_cleanly():
+        trained = train_model(
+            name, train, held_out, recipe=chosen, config=config, policy=augmentation, seed=seed, device=device,
+            checkpoint=checkpoint, watch=partial(show_look, len(train) // config.batch_size),
+        )  # fmt: skip
     last, best = f"{trained.last_accuracy:.4f} (last epoch)", f"{trained.best_accuracy:.4f} (best look)"
     typer.echo(f"accuracy on {held_out.name}: {last}, {best}", err=True)
-    typer.echo(save_model(trained.model, out))
+    saved = save_model(trained.model, out)
+    checkpoint.unlink(missing_ok=True)
+    typer.echo(saved)
+
+
+def show_look(steps_per_epoch: int, history: "History") -> None:
+    """One line on stderr about the newest look at validation data."""
+    epoch, accuracy = history.steps[-1] / max(1, steps_per_epoch), history.scores[-1, 0]
+    typer.echo(f"epoch {epoch:.0f}: accuracy {accuracy:.4f}, loss of the batch {history.losses[-1, 0]:.4f}", err=True)
 
 
 def check_new(out: Path) -> None:

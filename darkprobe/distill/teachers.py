@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,8 +14,9 @@ from torch.nn import functional
 from darkprobe.data.policy import ViewPolicy, parse_policy
 from darkprobe.data.split import Split
 from darkprobe.data.views import Views
+from darkprobe.distill.checkpoint import Checkpoint
 from darkprobe.distill.config import TrainConfig
-from darkprobe.distill.loop import Objective, fit
+from darkprobe.distill.loop import History, Objective, fit
 from darkprobe.distill.losses.teacher_side import top_score_difference
 from darkprobe.distill.recipes import RECIPES, scaled
 from darkprobe.distill.schedules.gates import shortened
@@ -23,6 +26,7 @@ from darkprobe.zoo import Model, Preprocessing, build_module, find_architecture,
 from darkprobe.zoo.architectures import preprocessing_for
 
 _EVALUATION_BATCH = 500
+_CHECKPOINT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,9 @@ def train_model(
     config: TrainConfig,
     policy: ViewPolicy,
     seed: int,
+    device: str | None = None,
+    checkpoint: Path | None = None,
+    watch: Callable[[History], None] | None = None,
 ) -> Trained:
     """A network trained on the labels of `train`, with the weights of the last epoch, and its accuracy on `val`.
 
@@ -115,9 +122,13 @@ def train_model(
         config: optimiser, schedule, length.
         policy: augmentation; each epoch is a view of its own, drawn from the seed.
         seed: decides weights, order and views.
+        device: a torch device; without it, the first GPU where there is one, else the processor.
+        checkpoint: file where the run is put away every half minute and taken up again; the caller removes it.
+        watch: called with the history so far after every look at `val`.
 
     Raises:
         DataError: fewer training examples than one batch.
+        CheckpointError: the checkpoint is damaged or of another run.
     """
     config = shortened(config, share=recipe.amount) if recipe.kind == "early" else config
     if len(train) < config.batch_size:
@@ -129,25 +140,32 @@ def train_model(
     shape, classes = train.input_shape, train.num_classes
     preprocessing = preprocessing_for(found, shape)
     module = build_module(architecture, input_shape=shape, num_classes=classes, seed=seed)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    module = module.to(place)
     if len(shape) == 3:  # torch's own annotation of `to` lacks the keyword
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     views = Views(train, policy=policy, seed=seed)
-    clean = preprocess(train.inputs, preprocessing) if policy.clean else None
+    clean = preprocess(train.inputs, preprocessing).to(place) if policy.clean else None
 
     def batches(index: Tensor, epoch: int) -> Tensor:
         if clean is not None:
-            return clean[index]
-        return _laid_out(preprocess(views.images(index.numpy(), view=epoch), preprocessing))
+            return clean[index.to(place)]
+        return _laid_out(preprocess(views.images(index.numpy(), view=epoch, device=place.type), preprocessing))
 
+    identity = repr((architecture, train.fingerprint, val.fingerprint, recipe, config, policy.text, seed))
+    kept = None if checkpoint is None else Checkpoint(checkpoint, identity=identity, every_seconds=_CHECKPOINT_SECONDS)
     history = fit(
         Solo(module),
         batches,
-        _objective(recipe, torch.from_numpy(train.labels)),
+        _objective(recipe, torch.from_numpy(train.labels).to(place)),
         config=config,
         examples=len(train),
         order_seeds=(seed,),
-        evaluate=lambda network: torch.tensor([_accuracy(module, val, preprocessing)]),
+        evaluate=lambda network: torch.tensor([_accuracy(module, val, preprocessing, place)]),
+        checkpoint=kept,
+        watch=watch,
     )
+    module = module.cpu()
     card = make_card(
         found, module, tag=f"{recipe.name}-s{seed}", input_shape=shape, num_classes=classes, seed=seed,
         recipe=recipe.name,
@@ -164,7 +182,7 @@ def _laid_out(inputs: Tensor) -> Tensor:
 
 def _objective(recipe: Recipe, labels: Tensor) -> Objective:
     """Loss (member,) of logits (member, batch, cls) and the batch's rows; mean over examples, nats."""
-    return lambda logits, index: recipe_loss(recipe, logits, labels[index][None])
+    return lambda logits, index: recipe_loss(recipe, logits, labels[index.to(labels.device)][None])
 
 
 def recipe_loss(recipe: Recipe, logits: Tensor, target: Tensor) -> Tensor:
@@ -178,11 +196,11 @@ def recipe_loss(recipe: Recipe, logits: Tensor, target: Tensor) -> Tensor:
     return recipe.amount * plain + (1 - recipe.amount) * difference
 
 
-def _accuracy(module: torch.nn.Module, split: Split, preprocessing: Preprocessing) -> float:
+def _accuracy(module: torch.nn.Module, split: Split, preprocessing: Preprocessing, device: torch.device) -> float:
     """Share of right answers, a fraction."""
     right = 0
     for start in range(0, len(split), _EVALUATION_BATCH):
         part = slice(start, start + _EVALUATION_BATCH)
-        logits = module(_laid_out(preprocess(split.inputs[part], preprocessing)))
-        right += int((logits.argmax(1) == torch.from_numpy(split.labels[part])).sum())
+        logits = module(_laid_out(preprocess(split.inputs[part], preprocessing).to(device)))
+        right += int((logits.argmax(1).cpu() == torch.from_numpy(split.labels[part])).sum())
     return right / len(split)

@@ -1,5 +1,7 @@
 """Training one teacher: recipes, repeatability, what ends up in its file, and the command."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ from typer.testing import CliRunner
 from darkprobe.cli import app
 from darkprobe.data import ViewPolicy, load_split, parse_policy
 from darkprobe.distill.config import TrainConfig
+from darkprobe.distill.loop import History
 from darkprobe.distill.teachers import Trained, default_training, parse_recipe, train_model
-from darkprobe.errors import DataError, InvalidValueError
+from darkprobe.errors import CheckpointError, DataError, InvalidValueError
 from darkprobe.zoo import load_model, weights_sha256
 
 SHORT = TrainConfig(epochs=10, batch_size=50, learning_rate=5e-3)
@@ -143,3 +146,26 @@ def test_list_command_shows_sizes_and_refuses_what_matches_nothing() -> None:
     assert shown.exit_code == 0 and "269,722" in shown.stdout and "40,551,040" in shown.stdout
     nothing = CliRunner().invoke(app, ["zoo", "list", "rsnet20"])
     assert "Did you mean 'resnet20'" in str(nothing.exception)
+
+
+def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["darkprobe.distill.teachers"], "_CHECKPOINT_SECONDS", 0.0)
+    steps: list[int] = []
+
+    def stop_once(history: History) -> None:
+        steps.append(int(history.steps[-1]))
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+
+    def run(watch: Callable[[History], None] | None = None, *, seed: int = 0) -> Trained:
+        return train_model(
+            "mlp-16", load_split("digits", "train"), load_split("digits", "val"), recipe=parse_recipe("plain"),
+            config=SHORT, policy=ViewPolicy(), seed=seed, checkpoint=tmp_path / "c", watch=watch, device="cpu",
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stop_once)
+    with pytest.raises(CheckpointError, match="other settings or data"):
+        run(seed=1)
+    assert weights_sha256(run(stop_once).model.module) == weights_sha256(train().model.module)
+    assert steps == sorted(steps) and len(set(steps)) == SHORT.evaluations
