@@ -19,7 +19,7 @@ import torch
 
 FEATURES, CLASSES = 16, 1000
 Measured = tuple[float, float, float]
-"""Seconds of the extraction, its peak of memory in MB beyond what the process held before, seconds to describe the file."""
+"""Seconds of the extraction, its peak of memory in MB beyond what the process held before, seconds to describe it."""
 
 
 def extract(examples: int, directory: Path) -> Measured:
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="A tenth of everything.")
     large = 2_000_000 // (10 if parser.parse_args().quick else 1)
     rows = {examples: measured(examples) for examples in (large // 10, large)}
-    print(f"{'examples':>10} {'seconds':>8} {'us/example':>10} {'peak MB':>8} {info s}")
+    print(f"{'examples':>10} {'seconds':>8} {'us/example':>10} {'peak MB':>8} {'info s':>7}")
     for examples, (seconds, peak, opened) in rows.items():
         print(f"{examples:>10,} {seconds:>8.1f} {seconds / examples * 1e6:>10.1f} {peak:>8.0f} {opened:>7.3f}")
     (few, small, _), (many, big, opened) = rows.values()
