@@ -22,7 +22,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 class Registry(Mapping[str, Record], Generic[Record]):
     """A read-only mapping of names to records, filled by `register`.
 
-    Example:
+    Examples:
         >>> colours = Registry[str]("colour")
         >>> colours.register("red", "#f00")
         '#f00'

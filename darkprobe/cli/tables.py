@@ -44,7 +44,7 @@ def parse_subsets(text: str) -> "tuple[Subset, ...]":
 def number(value: float, low: float, high: float) -> str:
     """The value with half the width of its interval, with two digits of that width.
 
-    Example:
+    Examples:
         >>> number(0.05184, 0.0511, 0.0525)
         '.05184 ±.00074'
     """

@@ -19,7 +19,7 @@ def parse_location(dataset: str, argument: str, *, known: Collection[str]) -> tu
         UnknownNameError: a key is not known.
         InvalidValueError: an option is not KEY=VALUE.
 
-    Example:
+    Examples:
         >>> parse_location("parquet", "photos?size=224&label=kind", known=("size", "label"))
         ('photos', {'size': '224', 'label': 'kind'})
     """

@@ -67,7 +67,7 @@ def parse_policy(text: str) -> ViewPolicy:
     Raises:
         InvalidValueError: a part is not known or stands twice.
 
-    Example:
+    Examples:
         >>> parse_policy("pad4+flip")
         ViewPolicy(window=0.0, pad=4, flip=True, jitter=0.0, mix='none', mix_alpha=1.0)
     """

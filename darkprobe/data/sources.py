@@ -95,7 +95,7 @@ def load_split(name: str, split: str, *, wait: bool = True) -> Split:
         UnknownNameError: no such data set.
         DataError: no such split (the message says which there are), or the data is damaged.
 
-    Example:
+    Examples:
         >>> load_split("digits:1", "test").input_shape
         (1, 8, 8)
     """

@@ -152,7 +152,7 @@ def synthetic_split(config: SyntheticConfig, split: str) -> Split:
 def parse_config(argument: str) -> SyntheticConfig:
     """The config written after the colon: a seed, knobs as `name=value`, or both, separated by commas.
 
-    Example:
+    Examples:
         >>> parse_config("3,classes=40,features=60").classes
         40
     """

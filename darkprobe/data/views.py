@@ -45,7 +45,7 @@ class Views:
         policy: which augmentations.
         seed: 0 to 2^64 - 1.
 
-    Example:
+    Examples:
         >>> from darkprobe.data import load_split
         >>> views = Views(load_split("digits", "train"), policy=ViewPolicy(pad=1), seed=0)
         >>> bool((views.images([5, 3], view=2)[1] == views.images([3], view=2)[0]).all())

@@ -110,7 +110,7 @@ def scaled(config: TrainConfig, *, epochs: int) -> TrainConfig:
     Raises:
         InvalidValueError: `epochs` is not at least 1.
 
-    Example:
+    Examples:
         >>> scaled(RECIPES["crd"].training, epochs=24).milestones
         (15, 18, 21)
     """

@@ -53,7 +53,7 @@ def parse_recipe(text: str) -> Recipe:
     Raises:
         InvalidValueError: no such recipe, or a number outside (0, 1).
 
-    Example:
+    Examples:
         >>> parse_recipe("ls0.1").amount
         0.1
     """

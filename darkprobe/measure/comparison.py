@@ -55,7 +55,7 @@ def compare(
         InvalidValueError: fewer than two models, logits that are not finite, a temperature <= 0.
         DataError: models that hold other examples, labels or classes.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from darkprobe.measure import SoftLabels
         >>> rng = np.random.default_rng(0)

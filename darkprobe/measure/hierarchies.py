@@ -37,7 +37,7 @@ def class_paths(hierarchy: str, class_names: Sequence[str]) -> Paths:
         UnknownNameError: no such hierarchy or file, or a class that it lacks.
         DataError: the file has a line without a name above the class.
 
-    Example:
+    Examples:
         >>> class_paths("cifar10", ["cat", "truck"])
         (('animal', 'cat'), ('vehicle', 'truck'))
     """
@@ -63,7 +63,7 @@ def class_paths(hierarchy: str, class_names: Sequence[str]) -> Paths:
 def readable_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """First word of each WordNet id that is known here; other names as they are.
 
-    Example:
+    Examples:
         >>> readable_names(["n01443537", "dog"])
         ('goldfish', 'dog')
     """

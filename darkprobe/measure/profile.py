@@ -64,7 +64,7 @@ def measure(
             by name that a sparse record does not give.
         DataError: models of one split that hold other examples, labels or classes.
 
-    Example:
+    Examples:
         >>> from darkprobe.measure import SoftLabels
         >>> rng = np.random.default_rng(0)
         >>> record = SoftLabels(model="a", logits=rng.normal(size=(50, 5)), labels=rng.integers(0, 5, 50))

@@ -82,7 +82,7 @@ class SoftLabels:
         classes: names, or None for "0", "1", ...
         family, parameters: for curves over capacity; models of one family and size are taken for seeds of one network.
 
-    Example:
+    Examples:
         >>> record = SoftLabels(model="a", logits=np.array([[2.0, 0.0, 1.0]]), labels=np.array([0]))
         >>> record.class_names
         ('0', '1', '2')

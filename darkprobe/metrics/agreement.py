@@ -55,7 +55,7 @@ def kl_from_reference(
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, or the temperature is not > 0.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> p, q = np.log(np.array([[0.5, 0.5]])), np.log(np.array([[0.25, 0.75]]))
         >>> kl_from_reference(p, q, np.array([0])).round(6)

@@ -103,7 +103,7 @@ def register_metric(metric: Metric) -> Metric:
     Raises:
         InvalidValueError: the name is taken or is not a word.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> gap = Metric(name="gap", kind="per_example", summary="Largest minus smallest logit over T.",
         ...              function=lambda logits, labels, *, temperature: np.ptp(logits, axis=-1) / temperature)

@@ -20,7 +20,7 @@ def target_confidence(logits: Logits, labels: Labels, *, temperature: float = 1.
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> target_confidence(logits, np.array([0])).round(6)
@@ -49,7 +49,7 @@ def non_target_mass(logits: Logits, labels: Labels, *, temperature: float = 1.0)
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> non_target_mass(logits, np.array([0])).round(6)
@@ -77,7 +77,7 @@ def derived_average(logits: Logits, labels: Labels, *, temperature: float = 1.0)
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> derived_average(logits, np.array([0])).round(6)

@@ -30,7 +30,7 @@ def consistency(
         1 by estimation noise: it is not clipped. NaN where a reliability is negative or the ceiling is not above the
         floor, because then nothing can be said.
 
-    Example:
+    Examples:
         >>> consistency(0.72, reliability_a=0.8, reliability_b=0.8).round(6)
         np.float64(0.9)
 

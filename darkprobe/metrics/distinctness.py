@@ -22,7 +22,7 @@ def distinctness_std(logits: Logits, labels: Labels, *, temperature: float = 1.0
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> distinctness_std(logits, np.array([0])).round(6)
@@ -51,7 +51,7 @@ def distinctness_variance(logits: Logits, labels: Labels, *, temperature: float 
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> distinctness_variance(logits, np.array([0])).round(6)
@@ -79,7 +79,7 @@ def inherent_std(logits: Logits, labels: Labels, *, temperature: float = 1.0) ->
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> inherent_std(logits, np.array([0])).round(6)
@@ -107,7 +107,7 @@ def inherent_variance(logits: Logits, labels: Labels, *, temperature: float = 1.
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> inherent_variance(logits, np.array([0])).round(6)

@@ -20,7 +20,7 @@ def entropy(logits: Logits, labels: Labels, *, temperature: float = 1.0) -> PerE
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.25, 0.25]]))
         >>> entropy(logits, np.array([0])).round(6)
@@ -48,7 +48,7 @@ def non_ground_truth_entropy(logits: Logits, labels: Labels, *, temperature: flo
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.25, 0.25]]))
         >>> non_ground_truth_entropy(logits, np.array([0])).round(6)
@@ -76,7 +76,7 @@ def non_ground_truth_entropy_normalised(logits: Logits, labels: Labels, *, tempe
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.25, 0.25]]))
         >>> non_ground_truth_entropy_normalised(logits, np.array([0])).round(6)

@@ -40,7 +40,7 @@ def feature_compactness(features: Array, labels: Labels) -> float:
     Raises:
         InvalidValueError: shapes do not fit or a feature is not finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> round(feature_compactness(np.array([[1.0], [3.0], [-1.0], [-3.0]]), np.array([0, 0, 1, 1])), 6)
         0.25
@@ -143,7 +143,7 @@ def linear_cka(features: Array, reference_features: Array) -> float:
     Raises:
         InvalidValueError: other numbers of examples, or a feature is not finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> x = np.array([[1.0, 0], [0, 1], [-1, 0]])
         >>> round(linear_cka(x, x[:, ::-1] * 3 + 1), 6)

@@ -49,7 +49,7 @@ def groups_of_classes(
     Raises:
         UnknownNameError: a class is in no superclass.
 
-    Example:
+    Examples:
         >>> groups_of_classes(["bee", "bus"])
         ('insects', 'vehicles_1')
     """
@@ -73,7 +73,7 @@ def superclasses_of(paths: Sequence[Sequence[str]], *, smallest: int = 5) -> tup
     References:
         Our choice [design].
 
-    Example:
+    Examples:
         >>> superclasses_of([("animal", "fish", "trout"), ("animal", "fish", "ray"), ("animal", "cat")], smallest=2)
         ('fish', 'fish', 'animal')
     """
@@ -94,7 +94,7 @@ def path_distances(paths: Sequence[Sequence[str]]) -> FloatArray:
         (cls, cls), float64, symmetric, zero diagonal: the longer of the two ways from the classes up to where they
         meet, in steps.
 
-    Example:
+    Examples:
         >>> path_distances([("animal", "trout"), ("animal", "bee"), ("tool", "hammer")])
         array([[0., 1., 2.],
                [1., 0., 2.],

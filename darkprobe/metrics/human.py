@@ -47,7 +47,7 @@ def human_alignment(
         InvalidValueError: shapes do not fit, or negative votes.
         UnknownNameError: no such method.
 
-    Example:
+    Examples:
         >>> logits, votes = np.array([[5.0, 3, 2, 1], [5.0, 3, 2, 1]]), np.array([[40, 6, 3, 1], [50, 0, 0, 0]])
         >>> human_alignment(logits, votes, np.array([0, 0]), method="kendall")
         array([ 1., nan])

@@ -54,7 +54,7 @@ def knowledge_levels(logits: Logits, labels: Labels, *, temperature: float = 1.0
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1]]))  # label smoothing alone
         >>> knowledge_levels(logits, np.array([0, 0])).round(5).tolist()

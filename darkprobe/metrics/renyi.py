@@ -20,7 +20,7 @@ def renyi_entropy(logits: Logits, labels: Labels, *, temperature: float = 1.0) -
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> renyi_entropy(logits, np.array([0]), temperature=0.5).round(6)  # -log(.25 + .16 + .01)
@@ -49,7 +49,7 @@ def power_sum(logits: Logits, labels: Labels, *, temperature: float = 1.0) -> Pe
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> power_sum(logits, np.array([0]), temperature=0.5).round(6)  # .25 + .16 + .01

@@ -21,7 +21,7 @@ def accuracy(logits: Logits, labels: Labels, *, temperature: float = 1.0) -> Per
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> accuracy(logits, np.array([0]))
@@ -49,7 +49,7 @@ def nll(logits: Logits, labels: Labels, *, temperature: float = 1.0) -> PerExamp
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> nll(logits, np.array([0])).round(6)
@@ -78,7 +78,7 @@ def brier(logits: Logits, labels: Labels, *, temperature: float = 1.0) -> PerExa
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> brier(logits, np.array([0])).round(6)

@@ -29,7 +29,7 @@ def top_non_target_mass(logits: Logits, labels: Labels, *, temperature: float = 
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> top_non_target_mass(logits, np.array([0]), k=1).round(6)
@@ -62,7 +62,7 @@ def secondary_gap(logits: Logits, labels: Labels, *, temperature: float = 1.0, k
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.5, 0.4, 0.1]]))
         >>> secondary_gap(logits, np.array([0]), k=3).round(6)

@@ -22,7 +22,7 @@ def weight_cosines(weight: FloatArray) -> FloatArray:
     Raises:
         InvalidValueError: not a matrix, or not finite.
 
-    Example:
+    Examples:
         >>> weight_cosines(np.eye(3)).round(3)[0].tolist()
         [1.0, -0.5, -0.5]
 

@@ -145,7 +145,7 @@ def _name_dots(ax: Axes, rows: pd.DataFrame) -> None:
 def short_count(value: float, _: object = None) -> str:
     """A count in few characters: 950, 12k, 1.5M, 3B.
 
-    Example:
+    Examples:
         >>> short_count(272474), short_count(1.5e6), short_count(82)
         ('272k', '1.5M', '82')
     """

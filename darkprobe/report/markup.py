@@ -27,7 +27,7 @@ def joined(parts: Iterable[Html], between: str = "") -> Html:
 def element(tag: str, *children: Html, attributes: Mapping[str, object] | None = None) -> Html:
     """A tag around its children; attribute values are escaped, those that are None are left out.
 
-    Example:
+    Examples:
         >>> element("p", escaped("a < b"), attributes={"class": "note"})
         '<p class="note">a &lt; b</p>'
     """
@@ -43,7 +43,7 @@ def is_number(value: object) -> TypeGuard[float]:
 def number(value: object, *, signed: bool = False, digits: int = 4) -> str:
     """A number for reading: significant digits, a true minus sign, a dash for what is missing.
 
-    Example:
+    Examples:
         >>> number(0.123456), number(-2, signed=True), number(None)
         ('0.1235', '−2', '–')
     """

@@ -37,7 +37,7 @@ def describe_unfinished(store: LogitStore) -> list[str]:
 def ranges(numbers: list[int]) -> str:
     """Consecutive numbers joined: [0, 1, 2, 5] is "0-2, 5"; at most eight groups are shown.
 
-    Example:
+    Examples:
         >>> ranges([0, 1, 2, 5])
         '0-2, 5'
     """

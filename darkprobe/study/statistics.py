@@ -149,7 +149,7 @@ def _signs(flips: int, n: int, seed: int) -> Values:
 def holm(p_values: Values) -> Values:
     """Holm's step-down adjusted p-values, each at least its raw one and at most 1.
 
-    Example:
+    Examples:
         >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
         [0.03, 0.06, 0.06]
 
@@ -206,7 +206,7 @@ def fieller_interval(numerator: Values, denominator: Values, *, confidence: floa
 def replicates_for(values: Values, *, half_width: float, confidence: float = 0.95) -> int:
     """Replicates at which the t interval of these values would have the given half width, at least 2.
 
-    Example:
+    Examples:
         >>> replicates_for(np.array([0.0, 0.01, -0.01, 0.0]), half_width=0.005)
         13
     """

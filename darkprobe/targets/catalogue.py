@@ -85,7 +85,7 @@ def soft_targets(
         UnknownNameError: the transform, or a parameter's name, is unknown.
         InvalidValueError: labels or a required parameter are missing, or a value is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> soft_targets(np.log([[8.0, 4.0, 4.0]]), fix="ts", parameters={"temperature": 1.0}).probs
         array([[0.5 , 0.25, 0.25]])

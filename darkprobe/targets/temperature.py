@@ -54,7 +54,7 @@ def temperature_scaling(logits: Logits, *, temperature: float) -> Target:
     Raises:
         InvalidValueError: `temperature` is not a finite number > 0.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> temperature_scaling(np.log([[8.0, 4.0, 4.0]]), temperature=1.0).probs
         array([[0.5 , 0.25, 0.25]])

@@ -139,7 +139,7 @@ def find_architecture(name: str) -> Architecture:
 def list_models(pattern: str = "*") -> list[str]:
     """Names of built-in architectures that match a shell pattern, in natural order.
 
-    Example:
+    Examples:
         >>> list_models("resnet?*0")[:2]
         ['resnet20', 'resnet110']
     """

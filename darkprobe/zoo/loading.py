@@ -37,7 +37,7 @@ def parse_model_name(name: str) -> ModelName:
 
     Without a tag, a checkpoint is called after its file, the architecture's name in front left out.
 
-    Example:
+    Examples:
         >>> parse_model_name("resnet20=weights/resnet20-12fca82f.th").tag
         '12fca82f'
     """
@@ -70,7 +70,7 @@ def load_model(name: str, *, input_shape: tuple[int, ...], num_classes: int, see
         CheckpointError: the file is missing, damaged, would run code, or is for another network.
         InvalidValueError: `seed` is missing, or given beside a file.
 
-    Example:
+    Examples:
         >>> load_model("mlp-16", input_shape=(1, 8, 8), num_classes=10, seed=3).card.model_id
         'mlp-16.s3'
     """

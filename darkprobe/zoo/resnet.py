@@ -102,7 +102,7 @@ class ResNet(nn.Module):
 def blocks_per_stage(name: str, depth: int, *, step: int, offset: int) -> int:
     """n of depth = step * n + offset; refuses depths that have none.
 
-    Example:
+    Examples:
         >>> blocks_per_stage("resnet20", 20, step=6, offset=2)
         3
     """

@@ -86,7 +86,7 @@ def resolve_method(name: str) -> Combination:
         UnknownNameError: a name is unknown.
         InvalidValueError: more than one of them acts on logits or is a schedule, or one is named twice.
 
-    Example:
+    Examples:
         >>> [part.name for part in resolve_method("takd").parts]
         ['takd', 'kd-hinton']
     """

@@ -59,7 +59,7 @@ def plan_stages(
     Raises:
         InvalidValueError: the schedule needs assistants or teachers that are not given, or takes none.
 
-    Example:
+    Examples:
         >>> from darkprobe.distill.methods import resolve_method
         >>> stages = plan_stages(resolve_method("takd+kd"), student="mlp-8", assistants=["mlp-32", "mlp-16"])
         >>> [(stage.student, stage.given, stage.earlier) for stage in stages]
