@@ -68,6 +68,16 @@ def spread_interval(value: float, resampled: np.ndarray, bounds: tuple[float, fl
     return float(np.clip(value - half, *bounds)), float(np.clip(value + half, *bounds))
 
 
+def covering_interval(value: float, resampled: np.ndarray, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Ends of the smallest interval that holds both `basic_interval` and `spread_interval`.
+
+    For debiased calibration errors: the one is too short away from 0, the other near 0, where the truth is at the
+    bound.
+    """
+    basic, spread = (ends(value, resampled, bounds) for ends in (basic_interval, spread_interval))
+    return min(basic[0], spread[0]), max(basic[1], spread[1])
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassBootstrap:
     """Resampling of examples with replacement inside each class, so that class sizes stay as they are.

@@ -24,7 +24,6 @@ from darkprobe.metrics.rank_features import (
     pair_signs,
     top_indicators,
 )
-from darkprobe.metrics.soft_label_statistics import needs_float64
 from darkprobe.metrics.wrong_classes import wrong_class_values
 from darkprobe.types import Array, Labels, Logits, PerExample
 
@@ -44,9 +43,10 @@ def features_of(method: str, *, temperature: float = 1.0) -> Features:
 
 
 def _centred_probabilities(wrong: Tensor, *, temperature: float) -> Tensor:
-    if needs_float64(temperature):
-        wrong = wrong.double()
-    return centred_values(torch.softmax(wrong / temperature, dim=-1))
+    # pt is (1 + expm1((f - max f) / T)) / Z, and a correlation asks for neither the 1 nor Z: so nothing cancels where
+    # pt is nearly flat.
+    wrong = wrong.double()
+    return centred_values(torch.expm1((wrong - wrong.amax(-1, keepdim=True)) / temperature))
 
 
 def _rows_per_block(method: str, models: int, wrong_classes: int, device: torch.device) -> int:
@@ -90,7 +90,7 @@ def affinity(
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
         UnknownNameError: no such method.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits, other = np.array([[9.0, 3, 2, 1]]), np.array([[9.0, 2, 3, 1]])
         >>> affinity(logits, other, np.array([0]), method="kendall").round(6)

@@ -5,6 +5,8 @@ correct = the label's logit is above all others. The binned estimate is biased u
 `ece_debiased` takes the expected excess off.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -45,7 +47,9 @@ def _in_its_bin(values: Tensor, bins: Tensor) -> Tensor:
 def _sum_of_absolute_gaps(columns: Tensor, bins: Tensor) -> Features:
     examples = len(columns)
     return Features(
-        values=_in_its_bin(_gap(columns), bins), value=lambda totals: totals.abs().sum(-1) / max(1, examples)
+        values=_in_its_bin(_gap(columns), bins),
+        value=lambda totals: totals.abs().sum(-1) / max(1, examples),
+        debiased=_without_bias(_gap(columns), bins),
     )
 
 
@@ -58,9 +62,14 @@ def _equal_mass(columns: Tensor) -> Features:
 
 
 def _debiased(columns: Tensor) -> Features:
-    """The noise of each bin's mean gap is that of the sample, also in resamples."""
     bins = _equal_width_bins(columns[:, 0])
-    gap, examples = _gap(columns), len(columns)
+    value = _without_bias(_gap(columns), bins)
+    return Features(values=_in_its_bin(_gap(columns), bins), value=value, debiased=value)
+
+
+def _without_bias(gap: Tensor, bins: Tensor) -> Callable[[Tensor], Tensor]:
+    """Totals of bins to the error without the bias by noise; the noise is that of the sample, also in resamples."""
+    examples = len(gap)
     zero = torch.zeros(BINS, dtype=torch.float64, device=gap.device)
     count = zero.index_add(0, bins, torch.ones_like(gap))
     mean = zero.index_add(0, bins, gap) / count.clamp(min=1)
@@ -74,7 +83,7 @@ def _debiased(columns: Tensor) -> Features:
         corrected: Tensor = (2 * size - folded).sum(-1)
         return corrected.clamp(min=0) / max(1, examples)
 
-    return Features(values=_in_its_bin(gap, bins), value=value)
+    return value
 
 
 ECE = TotalsForm(columns=_confidence_and_correctness, features=_equal_width, shares="gaps in bins of equal width")

@@ -1,5 +1,7 @@
 """Class-level affinity: the mean soft label of each class, and how alike two models' are."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,7 @@ def class_affinity_matrix(logits: Logits, labels: Labels, *, temperature: float 
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> logits = np.log(np.array([[0.7, 0.3], [0.5, 0.5], [0.2, 0.8]]))
         >>> class_affinity_matrix(logits, np.array([0, 0, 1]), temperature=1.0).round(6)
@@ -76,6 +78,7 @@ def class_affinity(
     References:
         Our choice [design].
     """
+    check_logits("class_affinity", reference_logits, name="reference_logits", ndim=None)
     matrices = (class_affinity_matrix(values, labels, temperature=temperature) for values in (logits, reference_logits))
     return class_affinity_rows(*matrices, method=method)
 
@@ -83,8 +86,9 @@ def class_affinity(
 def class_sums(logits: Tensor, labels: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
     """Sums of soft labels by class, (..., cls, cls), and examples by class, (..., cls), float64; blocks add up."""
     *lead, examples, classes = logits.shape
-    flat = logits.reshape(-1, examples, classes)
-    index = labels.reshape(-1, examples)
+    models = math.prod(lead)  # told, since no examples leave nothing to infer it from
+    flat = logits.reshape(models, examples, classes)
+    index = labels.reshape(models, examples)
     sums = torch.zeros((len(flat), classes, classes), dtype=torch.float64, device=logits.device)
     counts = torch.zeros((len(flat), classes), dtype=torch.float64, device=logits.device)
     size = rows_per_block(logits)
@@ -111,7 +115,7 @@ def class_affinity_correlation(matrix_a: Array, matrix_b: Array, *, method: Affi
         InvalidValueError: a matrix is not square, or the two differ in size.
         UnknownNameError: no such method.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> matrix = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
         >>> float(class_affinity_correlation(matrix, matrix))

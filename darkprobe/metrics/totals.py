@@ -24,10 +24,12 @@ class Features:
     Attributes:
         values: (example, feature), float32 or float64.
         value: totals (..., feature) -> (...), float64; facts of the whole sample may be closed over.
+        debiased: the same with the bias by noise taken off, where there is one: the interval is built on it.
     """
 
     values: Tensor
     value: Callable[[Tensor], Tensor]
+    debiased: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

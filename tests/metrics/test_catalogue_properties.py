@@ -17,9 +17,11 @@ TEMPERATURES = st.sampled_from([0.4, 1.0, 2.0, 4.0, 16.0])
 
 
 @st.composite
-def soft_labels(draw: st.DrawFn, *, ties: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def soft_labels(
+    draw: st.DrawFn, *, ties: bool = True, classes: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits of two models and labels; with `ties` the logits are whole numbers."""
-    classes, examples = draw(st.integers(2, 12)), draw(st.integers(1, 20))
+    classes, examples = classes or draw(st.integers(2, 12)), draw(st.integers(1, 20))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     spread = draw(st.sampled_from([0.1, 2.0, 10.0, 1e4]))
     pair = rng.normal(size=(2, examples, classes)) * spread
@@ -134,6 +136,89 @@ def test_the_limit_of_a_high_temperature(name: str, uniform: object, data: tuple
     first, second, labels = data
     found = call(name, first, second, labels, 1e12)
     np.testing.assert_allclose(found, uniform(first.shape[1]), atol=1e-6)  # type: ignore[operator]
+
+
+# Without end: the label's, or the other model's, class may have a probability that goes to 0.
+UNBOUNDED = ("nll", "kl_from_reference")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if METRICS[name].depends_on_temperature])
+@settings(max_examples=8, deadline=None)
+@given(data=soft_labels(ties=False))
+def test_there_is_a_limit_of_high_and_of_low_temperatures(name: str, data: tuple[np.ndarray, ...]) -> None:
+    for near, far in ((1e10, 1e12), (1e-7, 1e-9)):
+        first, second = (call(name, *data, temperature) for temperature in (near, far))
+        np.testing.assert_array_equal(np.isnan(first), np.isnan(second))
+        if name == "class_affinity" and near > 1:
+            continue  # an order of mean probabilities that differ by less than their rounding
+        if name in UNBOUNDED and near < 1:
+            assert (second >= first - 1e-9).all()
+        elif name == "rescaling_factor" and near < 1:
+            assert np.isfinite(second[~np.isnan(second)]).all()  # it grows as 1 / T
+        else:
+            np.testing.assert_allclose(second, first, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=10, deadline=None)
+@given(data=soft_labels(classes=2), temperature=TEMPERATURES)
+def test_one_wrong_class(name: str, data: tuple[np.ndarray, ...], temperature: float) -> None:
+    """With one wrong class there is nothing to tell apart: shape is 0 or undefined, the rest stays in its range."""
+    found = call(name, *data, temperature)
+    low, high = METRICS[name].bounds
+    defined = found[~np.isnan(found)]
+    assert found.shape == shape_of(METRICS[name], data[0])
+    assert (defined >= low - 1e-12).all() and (defined <= high + 1e-12).all()
+    if name in ("distinctness_std", "distinctness_variance", "inherent_std", "inherent_variance"):
+        assert (found == 0).all()
+    if name in ("kendall", "spearman", "pearson", "weighted_tau", "class_affinity"):
+        assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_examples(name: str) -> None:
+    found = call(name, np.zeros((0, 5)), np.zeros((0, 5)), np.zeros(0, dtype=np.int64), 1.0)
+    assert found.shape == shape_of(METRICS[name], np.zeros((0, 5)))
+    assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused(name: str, bad: float) -> None:
+    good, broken = np.eye(5), np.eye(5)
+    broken[3, 1] = bad
+    with pytest.raises(InvalidValueError, match=r"must be finite, got (nan|inf)"):
+        call(name, broken, good, np.arange(5), 1.0)
+    if METRICS[name].kind == "pairwise":
+        with pytest.raises(InvalidValueError, match="`reference_logits` must be finite"):
+            call(name, good, broken, np.arange(5), 1.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=10, deadline=None)
+@given(data=soft_labels(), temperature=TEMPERATURES, where=st.integers(0, 99))
+def test_gaps_of_ten_thousand_and_probabilities_of_zero(
+    name: str, data: tuple[np.ndarray, ...], temperature: float, where: int
+) -> None:
+    """Never an infinity from a probability that is 0, in either precision."""
+    first, second, labels = (part.copy() for part in data)
+    first[where % len(first), where % first.shape[1]] += 1e4
+    second[where % len(first), (where + 1) % first.shape[1]] -= 1e4
+    for kind in (np.float32, np.float64):
+        found = call(name, first.astype(kind), second.astype(kind), labels, temperature)
+        if name not in ("fitted_temperature", "rescaling_factor"):  # of which infinity is a value
+            assert not np.isinf(found).any()
+
+
+@pytest.mark.parametrize("name", [metric.name for metric in BUILT_IN if metric.kind != "per_example"])
+@settings(max_examples=10, deadline=None)
+@given(data=soft_labels(ties=False), temperature=TEMPERATURES)
+def test_float32_is_within_1e5_of_float64(name: str, data: tuple[np.ndarray, ...], temperature: float) -> None:
+    """Of the same logits; metrics of one example are tried in test_per_example_references at more temperatures."""
+    single = [part.astype(np.float32) for part in data[:2]]
+    double = [part.astype(np.float64) for part in single]
+    found, exact = (call(name, *pair, data[2], temperature) for pair in (single, double))
+    np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)

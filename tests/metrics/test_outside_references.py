@@ -5,11 +5,13 @@ import pytest
 import torch
 from scipy import optimize, special
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
+
+from darkprobe import metrics
+
+pytest.importorskip("torchmetrics", reason="a reference of the development environment")
 from torchmetrics.functional import kendall_rank_corrcoef, pearson_corrcoef, spearman_corrcoef
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 from torchmetrics.functional.regression import kl_divergence
-
-from darkprobe import metrics
 
 netcal = pytest.importorskip("netcal.metrics.confidence", reason="netcal is installed without what it does not need")
 
