@@ -1,4 +1,4 @@
-"""What the fast recipe costs in accuracy against the CRD protocol, on a problem small enough to train it ten times over.
+"""What the fast recipe costs in accuracy against the CRD protocol, on a problem small enough for both, several times.
 
     python benchmarks/measure_recipes.py --data parquet:../shared/data/cifar10 \\
         --teacher resnet20=../shared/data/pretrained/resnet20-12fca82f.th [--examples 2000] [--seeds 4]
