@@ -20,7 +20,7 @@ from darkprobe.errors import DataError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_BATCH = 1024
+_BATCH = 256
 _TINY = "tiny-imagenet-200"
 
 

@@ -19,7 +19,7 @@ from darkprobe.files import content_hash
 
 _OPTIONS = ("image", "label", "size")
 _ALIASES = {"validation": "val", "valid": "val"}
-_BATCH = 1024
+_BATCH = 256
 
 
 def _load(name: str) -> Any:

@@ -20,7 +20,7 @@ from darkprobe.data.split import Split
 from darkprobe.errors import DataError, MissingDependencyError
 from darkprobe.types import IntArray
 
-_ROWS = 1024
+_ROWS = 256
 _ALIASES = {"validation": "val", "valid": "val"}
 
 
