@@ -85,7 +85,7 @@ def tail_log_sum_exp(entry: LogitFile, temperature: float) -> tuple[FloatArray, 
 
     Args:
         entry: a sparse file.
-        temperature: > 0.
+        temperature: above 0.
 
     Raises:
         StoreError: the file is not sparse.
@@ -134,7 +134,7 @@ def label_log_prob(entry: LogitFile, temperature: float, *, bounds: bool = False
 
     Args:
         entry: a sparse file.
-        temperature: > 0.
+        temperature: above 0.
         bounds: return bounds at any temperature.
 
     Raises:

@@ -26,7 +26,7 @@ def knowledge_levels(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.in
     Args:
         logits: (example, cls).
         labels: (example,).
-        temperature: > 0.
+        temperature: above 0.
     """
     classes = logits.shape[1]
     probs = softmax(np.asarray(logits, np.float64) / temperature, axis=1)

@@ -31,7 +31,7 @@ def scale_wrong(logits: Logits, labels: Labels, *, factor: float, temperature: f
     Args:
         logits: (..., example, cls), floating, finite.
         labels: (..., example) or (example,), integer in [0, cls).
-        factor: >= 0, finite.
+        factor: at least 0, finite.
         temperature: T > 0 at which p_y is held.
 
     Returns:
@@ -108,7 +108,7 @@ def scale_all(logits: Logits, *, factor: float) -> Logits:
 
     Args:
         logits: (..., example, cls), floating, finite.
-        factor: > 0.
+        factor: above 0.
 
     Returns:
         Logits of the same shape and kind.

@@ -12,7 +12,7 @@ def power_transform(logits: Logits, *, gamma: float) -> Target:
 
     Args:
         logits: (..., example, cls), floating, finite.
-        gamma: > 0; below 1 softens.
+        gamma: above 0; below 1 softens.
 
     Returns:
         `Target` with an empty report.

@@ -86,8 +86,8 @@ def ats(
     Args:
         logits: (..., example, cls), floating, finite.
         labels: (..., example) or (example,), integer in [0, cls).
-        target_temperature: > 0, for the label.
-        wrong_temperature: > 0, for the other classes; smaller than the first in the authors' use.
+        target_temperature: above 0, for the label.
+        wrong_temperature: above 0, for the other classes; smaller than the first in the authors' use.
         center: "none" is the official form; "mean" takes the mean over classes off first (our choice), which makes
             the target independent of a constant added to the logits.
         values: "log_probs" when the numbers are log-probabilities; then `center="none"` is refused.

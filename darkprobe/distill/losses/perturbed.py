@@ -108,7 +108,7 @@ def search_coefficients(
         labels: (example,), integer in [0, cls).
         order: M, number of terms.
         trials: candidates beside zero.
-        scale: > 0, half the width of the search.
+        scale: above 0, half the width of the search.
         temperature: T > 0 of the teacher.
         seed: of the candidates.
 
