@@ -35,13 +35,13 @@ def relations_lost(
         claim=f"The teacher trained by {recipe} lost its class relations.",
         quantity=f"class relations (nats at T = {temperature:g}) of {architecture} trained by {recipe}, as a share of "
         "those of the same network trained plainly",
-        unit="fraction",
+        unit="ratio",
         estimate=mean_estimate(kept[:, LEVELS.index("class relations")]),
         direction=-1,
         null=LOST_BELOW,
         refuted_beyond=LOST_BELOW,
         test="paired t over per-replicate shares",
-        detail=[own_row(f"{level} kept", mean_estimate(kept[:, i]), "fraction") for i, level in enumerate(LEVELS)],
+        detail=[own_row(f"{level} kept", mean_estimate(kept[:, i]), "ratio") for i, level in enumerate(LEVELS)],
     )
 
 
@@ -60,13 +60,13 @@ def rescaling_vanished(key: str, levels: Values, *, teachers: tuple[str, ...], t
         key=key,
         claim="The largest teacher is over-confident: its rescaling signal vanished.",
         quantity=f"example confidence (nats at T = {temperature:g}) of {teachers[-1]} as a share of {teachers[0]}'s",
-        unit="fraction",
+        unit="ratio",
         estimate=mean_estimate(shares[:, -1]),
         direction=-1,
         null=LOST_BELOW,
         refuted_beyond=LOST_BELOW,
         test="paired t over per-replicate shares",
-        detail=[own_row(f"{t} / {teachers[0]}", mean_estimate(shares[:, i]), "fraction")
+        detail=[own_row(f"{t} / {teachers[0]}", mean_estimate(shares[:, i]), "ratio")
                 for i, t in enumerate(teachers)],
     )  # fmt: skip
 

@@ -79,6 +79,6 @@ def _shown(estimate: Estimate, unit: str) -> str:
     low, high = estimate.interval()
     if unit == "accuracy":
         return f"{100 * estimate.effect:+.2f} points (95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
-    if unit == "fraction":
+    if unit == "ratio":
         return f"{estimate.effect:.0%} (95 % interval {low:.0%} to {high:.0%})"
     return f"{estimate.effect:+.3f} {unit} (95 % interval {low:+.3f} to {high:+.3f})"

@@ -1,5 +1,7 @@
 """A study of seconds that several tests run."""
 
+import dataclasses
+
 from darkprobe.distill.config import TrainConfig
 from darkprobe.study import Control, MethodPlan, Study
 
@@ -29,3 +31,18 @@ SMALL = Study(
     twins=3,
     stack_size=3,
 )  # fmt: skip
+
+MANY = dataclasses.replace(
+    SMALL,
+    name="many",
+    teacher_training=TrainConfig(epochs=1, batch_size=50, learning_rate=5e-3, evaluations=1),
+    student_training=TrainConfig(epochs=1, batch_size=50, learning_rate=0.015, evaluations=1),
+    fixes=(SMALL.fixes[0],),
+    controls=(),
+    control_teacher="",
+    pilot=5,
+    confirm=65,
+    twins=0,
+    stack_size=1,
+)
+"""More than two hundred cells that take next to no time each."""
