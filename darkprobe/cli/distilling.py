@@ -2,6 +2,8 @@
 
 import dataclasses
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from darkprobe.data import Split
-    from darkprobe.distill import DistillConfig, Distilled
+    from darkprobe.distill import DistillConfig, Distilled, History
+    from darkprobe.distill.curves import Watch
     from darkprobe.store import LogitFile
     from darkprobe.zoo import Model
 
@@ -76,26 +79,26 @@ def run_job(job: Job, tensorboard: Path | None, device: str | None) -> None:
         typer.echo(f"{path} is there already: nothing to do.", err=True)
         typer.echo(path)
         return
-    keep_plan(job.out, plan)
     _announce(job)
     steps = max(1, len(job.parts["train"]) // job.config.training.batch_size)
-    watchers = [csv_curves(job.out / "curves.csv", steps_per_epoch=steps)]
+    watchers = [csv_curves(job.out / "curves.csv", steps_per_epoch=steps), _told(job.config.training.epochs, steps)]
     if tensorboard is not None:
         watchers.append(tensorboard_curves(tensorboard, steps_per_epoch=steps))
     checkpoint = Checkpoint(job.out / "checkpoint.pt", identity=content_hash(plan))
     begin = time.monotonic()
-    found = distill(
-        job.student,
-        job.parts["train"],
-        job.teachers,
-        added=job.added,
-        val=job.parts["val"],
-        test=job.parts.get("test"),
-        config=job.config,
-        checkpoint=checkpoint,
-        watch=together(watchers),
-        device=device,
-    )
+    with kept_plan(job.out, plan):
+        found = distill(
+            job.student,
+            job.parts["train"],
+            job.teachers,
+            added=job.added,
+            val=job.parts["val"],
+            test=job.parts.get("test"),
+            config=job.config,
+            checkpoint=checkpoint,
+            watch=together(watchers),
+            device=device,
+        )
     _write(job, found, plan, seconds=time.monotonic() - begin, device=device)
     checkpoint.remove()
     typer.echo(path)
@@ -107,12 +110,26 @@ def _is_done(out: Path, plan: dict[str, Any]) -> bool:
     return (out / "result.json").exists()
 
 
-def keep_plan(out: Path, plan: dict[str, Any]) -> None:
-    """Writes the plan, or finds it there; another plan is refused."""
+@contextmanager
+def kept_plan(out: Path, plan: dict[str, Any]) -> Iterator[None]:
+    """The plan is on disk inside, and stays; unless it is refused before anything was trained.
+
+    Raises:
+        InvalidValueError: the directory holds another plan.
+    """
+    from darkprobe.errors import DarkprobeError
     from darkprobe.files import write_json
 
     check_plan(out, plan)
-    write_json(out / "plan.json", plan)
+    path, begun = out / "plan.json", ("curves.csv", "checkpoint.pt")
+    is_new = not path.exists()
+    write_json(path, plan)
+    try:
+        yield
+    except DarkprobeError:
+        if is_new and not any(next(out.rglob(name), None) for name in begun):
+            path.unlink()
+        raise
 
 
 def check_plan(out: Path, plan: dict[str, Any]) -> None:
@@ -131,6 +148,21 @@ def check_plan(out: Path, plan: dict[str, Any]) -> None:
             f"distill: `--out` must be a new directory or hold this very run, got {out}, whose {other} differs (see "
             "plan.json there). Name another directory."
         )
+
+
+def _told(epochs: int, steps_per_epoch: int) -> "Watch":
+    """A watcher that says on stderr how far the run is, at most every two seconds."""
+    last = time.monotonic()
+
+    def watch(history: "History") -> None:
+        nonlocal last
+        if time.monotonic() - last < 2:
+            return
+        last = time.monotonic()
+        epoch, loss, score = history.steps[-1] / steps_per_epoch, history.losses[-1, 0], history.scores[-1, 0]
+        typer.echo(f"epoch {epoch:.3g} of {epochs}: loss {loss:.4f}, validation accuracy {score:.4f}", err=True)
+
+    return watch
 
 
 def _announce(job: Job) -> None:

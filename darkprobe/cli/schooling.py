@@ -45,27 +45,32 @@ class School:
 
 def run_school(school: School, tensorboard: Path | None) -> None:
     """Trains every stage that is not there yet, and writes `stages.csv` where there are several."""
-    from darkprobe.cli.distilling import Job, keep_plan, run_job
+    from darkprobe.cli.distilling import kept_plan
 
-    several = len(school.stages) > 1
-    if several:
-        whole = {"stages": [dataclasses.asdict(stage) for stage in school.stages]}
-        keep_plan(school.out, whole | {"data": school.parts["train"].fingerprint})
-    for place, stage in enumerate(school.stages):
-        teachers = [*(school.given if stage.given else []), *_taught(school, stage.earlier)]
-        if several:
+    if len(school.stages) == 1:
+        _run_stage(school, 0, tensorboard)
+        return
+    whole = {"stages": [dataclasses.asdict(stage) for stage in school.stages]}
+    with kept_plan(school.out, whole | {"data": school.parts["train"].fingerprint}):
+        for place, stage in enumerate(school.stages):
             typer.echo(f"stage {place + 1} of {len(school.stages)}: {stage.student} by {stage.method}", err=True)
-        job = Job(
-            student=stage.student,
-            teachers=teachers,
-            added=[_load(school, number) for number in stage.added],
-            parts=school.parts,
-            config=school.configs[place],
-            out=school.out / stage.name,
-        )
-        run_job(job, tensorboard / stage.name if tensorboard else None, school.device)
-    if several:
-        _summarise(school)
+            _run_stage(school, place, tensorboard)
+    _summarise(school)
+
+
+def _run_stage(school: School, place: int, tensorboard: Path | None) -> None:
+    from darkprobe.cli.distilling import Job, run_job
+
+    stage = school.stages[place]
+    job = Job(
+        student=stage.student,
+        teachers=[*(school.given if stage.given else []), *_taught(school, stage.earlier)],
+        added=[_load(school, number) for number in stage.added],
+        parts=school.parts,
+        config=school.configs[place],
+        out=school.out / stage.name,
+    )
+    run_job(job, tensorboard / stage.name if tensorboard else None, school.device)
 
 
 def _load(school: School, number: int) -> "Model":
