@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from darkprobe.data import Split, images, load_split
+from darkprobe.data.cache import Allocate, Offer, growing_pixels
 from darkprobe.data.growing import Growing
 from darkprobe.errors import DataError, StoreError
 from darkprobe.extract import extract_logits
@@ -168,3 +169,26 @@ def test_the_fingerprint_is_kept_beside_the_pixels(folder: Path, monkeypatch: py
     first = load_split(f"parquet:{folder}", "train").fingerprint
     monkeypatch.setattr(Split, "_digest", lambda self: pytest.fail("it was computed again"))
     assert load_split(f"parquet:{folder}", "train").fingerprint == first
+
+
+def test_who_comes_second_waits_for_the_one_that_decodes(own_cache: Path) -> None:
+    """Locks are held by open files, so that two threads stand for two processes here."""
+    calls, go = [], threading.Event()
+
+    def decode(allocate: Allocate, offer: Offer) -> np.ndarray:
+        calls.append(threading.get_ident())
+        pixels = allocate((4, 2, 2, 3))
+        assert go.wait(20)
+        pixels[:] = 7
+        offer(pixels, 4)
+        return pixels
+
+    own_cache.mkdir()
+    (own_cache / ".k.npy.killed.tmp").write_text("left by a decoder that was killed")
+    first, second = (growing_pixels("k", 4, decode) for _ in range(2))
+    assert isinstance(first, Growing) and isinstance(second, Growing)
+    go.set()
+    assert (first.whole() == 7).all() and (second.whole() == 7).all()
+    assert len(calls) == 1
+    assert not isinstance(growing_pixels("k", 4, decode), Growing)
+    assert [path.name for path in own_cache.iterdir() if "lock" not in path.name] == ["k.npy"]

@@ -70,8 +70,8 @@ class Growing:
     def _release(self, fresh: int) -> None:
         """Lets go of written pages now and then; they stay in the system's cache, and memory stays flat."""
         self._held += fresh
-        if self._held > _HELD_BYTES and self._mmap is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._mmap.madvise(mmap.MADV_DONTNEED)
+        if self._held > _HELD_BYTES:
+            release_pages(self)
             self._held = 0
 
     # What a reader calls.
@@ -145,6 +145,13 @@ class Growing:
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def release_pages(inputs: object) -> None:
+    """Lets go of pages of a memory-mapped array that were read or written; they stay in the system's cache."""
+    mapped = getattr(inputs, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _last(rows: int | slice | list[int] | np.ndarray, n: int) -> int:

@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 
 from darkprobe.checks import check_labels
-from darkprobe.data.growing import Growing
+from darkprobe.data.growing import Growing, release_pages
 from darkprobe.errors import InvalidValueError
 from darkprobe.files import write_text
 from darkprobe.types import IntArray
 
+_READ_BYTES = 1 << 24
 PENDING = "pending-"
 """How a stand-in for a fingerprint begins."""
 
@@ -104,9 +105,13 @@ class Split:
         order = np.argsort(self.example_ids)
         digest.update(self.example_ids[order].astype("<i8").tobytes())
         digest.update(self.labels[order].astype("<i8").tobytes())
-        for start in range(0, len(order), 4096):
-            part = self.inputs[order[start : start + 4096]]
-            digest.update(repr(part.tolist()).encode() if self.kind == "text" else part.tobytes())
+        text = self.kind == "text"
+        row_bytes = self.inputs[:1].nbytes or 1
+        step = 4096 if text else max(1, _READ_BYTES // row_bytes)
+        for start in range(0, len(order), step):
+            part = self.inputs[order[start : start + step]]
+            digest.update(repr(part.tolist()).encode() if text else part.tobytes())
+            release_pages(self.inputs)  # else all of it would be in memory in the end
         return digest.hexdigest()
 
     def take(self, index: IntArray, *, name: str | None = None) -> "Split":

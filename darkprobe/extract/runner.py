@@ -1,6 +1,5 @@
 """`Runner`: one network over the rows of one split, the clean examples or augmented views of them."""
 
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from darkprobe.data.growing import release_pages
 from darkprobe.data.split import Split
 from darkprobe.data.views import Views, pixel_hash
 from darkprobe.errors import DarkprobeError, DataError
@@ -90,10 +90,7 @@ class Runner:
 
     def release(self) -> None:
         """Lets go of pages that were read from a memory-mapped split, so that memory does not grow with its length."""
-        inputs = self.split.inputs
-        mapped = getattr(inputs, "_mmap", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            mapped.madvise(mmap.MADV_DONTNEED)
+        release_pages(self.split.inputs)
 
     def raw(self, rows: slice | np.ndarray) -> torch.Tensor | np.ndarray:
         """Raw inputs of some examples: text as it is, numbers as a tensor.
