@@ -53,11 +53,11 @@ class Estimate:
         return sum(self.seconds.values()) / workers
 
 
-class _AnyStem(dict[tuple[str, str, str], str]):
+class _AnyStem(dict[tuple[str, str, int], str]):
     """A stem of its own for every teacher, before there are any."""
 
-    def __missing__(self, key: tuple[str, str, str]) -> str:
-        return "-".join(key)
+    def __missing__(self, key: tuple[str, str, int]) -> str:
+        return "-".join(map(str, key))
 
 
 def count_cells(study: Study) -> tuple[dict[str, int], dict[str, int]]:

@@ -48,7 +48,7 @@ def _student(
     plan = next(plan for plan in (study.reference, *study.fixes) if plan.method == method)
     return Student(
         teacher=teacher,
-        stem=stems["teacher", teacher, study.data_of(replicate)],
+        stem=stems["teacher", teacher, study.replicate_seed(replicate)],
         edit_parameters={},
         method=method,
         parameters=parameters,
@@ -60,7 +60,7 @@ def _control_student(study: Study, replicate: int, control: Control, *, stems: S
     role = {"twin": "twin", "recipe": control.recipe}.get(control.edit, "teacher")
     return Student(
         teacher=study.control_teacher,
-        stem=stems[role, study.control_teacher, study.data_of(replicate)],
+        stem=stems[role, study.control_teacher, study.replicate_seed(replicate)],
         edit=control.edit if role == "teacher" else "none",
         edit_parameters=control.edit_parameters,
         method=control.method,

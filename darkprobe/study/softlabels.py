@@ -126,13 +126,13 @@ class SoftLabels:
         self.affinity = {name: np.stack([f[name] for f in found]) for name in (found[0] if found else {})}
 
     def _ladder(self, role: str, replicate: int, split: str) -> Ladder:
-        data = self.study.data_of(replicate)
-        stems = [self._stems[role, teacher, data] for teacher in self.study.teachers]
+        seed = self.study.replicate_seed(replicate)
+        stems = [self._stems[role, teacher, seed] for teacher in self.study.teachers]
         return read_ladder(self._store, (study_split(self.study, replicate, split).dataset, split), stems)
 
     def _of_recipe(self, recipe: str, replicate: int, split: str) -> Ladder:
         """The control teacher's architecture trained by a recipe ("teacher": plainly), a ladder of one."""
-        stem = self._stems[recipe, self.study.control_teacher, self.study.data_of(replicate)]
+        stem = self._stems[recipe, self.study.control_teacher, self.study.replicate_seed(replicate)]
         return read_ladder(self._store, (study_split(self.study, replicate, split).dataset, split), [stem])
 
     def recipe_accuracy(self, recipe: str) -> Values:

@@ -27,8 +27,9 @@ from darkprobe.study.plan import Study
 from darkprobe.zoo import Model, build_module, find_architecture, make_card, preprocess
 from darkprobe.zoo.architectures import preprocessing_for
 
-Stems = dict[tuple[str, str, str], str]
-"""(role, architecture, data) -> file stem of the teacher's logits; roles are "teacher", "twin" and names of recipes."""
+Stems = dict[tuple[str, str, int], str]
+"""(role, architecture, seed of the replicate) -> file stem of the teacher's logits; roles are "teacher", "twin" and
+names of recipes."""
 
 TWIN_SEED = 500_000
 """Added to a replicate's seed for the second teacher of the same architecture on the same split."""
@@ -168,7 +169,7 @@ def _extract_patiently(
 def stems_of(cells: list[Cell], results: list[list[Result]]) -> Stems:
     """File stems from the results of cells of teachers."""
     return {
-        (_role(cell.shared), cell.shared["architecture"], r["data"]): r["stem"]
+        (role := _role(cell.shared), cell.shared["architecture"], r["seed"] - TWIN_SEED * (role == "twin")): r["stem"]
         for cell, found in zip(cells, results, strict=True)
         for r in found
     }
