@@ -16,6 +16,9 @@ def verify(
         None, "--workers", min=1, help="Processes of one thread each; one per core by default."
     ),
     dask: str = typer.Option(None, "--dask", help="Address of a Dask scheduler, or 'local'."),
+    patience: float = typer.Option(
+        None, "--patience", min=1, help="Seconds without a finished cell after which workers are taken to hang."
+    ),
     seed: int = typer.Option(None, "--seed", min=0, help="Seed of the whole study, instead of the plan's."),
     edition: str = typer.Option("full", "--edition", help="full, or 2-core: cut down for 2 cores, and labelled so."),
     data: str = typer.Option(None, "--data", help="Data name instead of the plan's, e.g. parquet:DIR."),
@@ -44,7 +47,7 @@ def verify(
     if out is None:
         raise typer.BadParameter("is needed, unless --dry-run is given", param_hint="--out")
     with stopping_cleanly():
-        directory = run_study(plan, out, workers=workers, dask=dask)
+        directory = run_study(plan, out, workers=workers, dask=dask, patience=patience)
         page = write_report(directory)
     _print_verdicts(directory)
     typer.echo(str(page))

@@ -34,6 +34,7 @@ def run_study(
     *,
     workers: int | None = None,
     dask: str | None = None,
+    patience: float | None = None,
     progress: bool = True,
 ) -> Path:
     """Runs what of the study is not done yet and returns the directory, which then holds plan, store, runs, verdicts,
@@ -46,9 +47,11 @@ def run_study(
         workers: processes of one thread each; 1 runs in this process. By default one per core. The results have the
             same bits whatever the number.
         dask: address of a Dask scheduler whose workers see `directory`, or "local"; None for none.
+        patience: seconds to wait for the next cell before workers are taken to hang; None waits for ever.
         progress: show a progress bar on stderr.
 
     Raises:
+        DarkprobeError: a worker was killed or hangs, or the disk is full; what was finished is kept.
         InvalidValueError: the directory holds something else.
         UnknownNameError: the plan names a model, method or edit that does not exist.
     """
@@ -59,7 +62,7 @@ def run_study(
     if not (directory / "verdicts.json").exists():  # what `study status` reads until the outputs are written
         write_json(directory / "study.json", study.as_dict())
     with engine(workers=workers, dask=dask) as executor, _progress(shown=progress) as bar:
-        run = _Run(study, Ledger(directory), executor, bar)
+        run = _Run(study, Ledger(directory), executor, bar, patience)
         stems = run.teachers()
         pilot = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}
         rows = run.students(pilot, phase="pilot")
@@ -109,10 +112,11 @@ class _Run:
     ledger: Ledger
     executor: Executor
     bar: Bar
+    patience: float | None
 
     def cells(self, cells: list[Cell], what: str) -> list[list[Result]]:
         advance = self.bar(what, sum(len(cell.members) for cell in cells))
-        return run_cells(cells, work, self.ledger, executor=self.executor, done=advance)
+        return run_cells(cells, work, self.ledger, executor=self.executor, done=advance, patience=self.patience)
 
     def teachers(self) -> Stems:
         cells = sorted(teacher_cells(self.study), key=lambda cell: -len(cell.members))
