@@ -15,7 +15,7 @@ from darkprobe.errors import InvalidValueError
 from darkprobe.files import write_text
 from darkprobe.types import IntArray
 
-_READ_BYTES = 1 << 24
+_READ_BYTES = 1 << 18  # scattered rows bring many pages of a mapped file with them
 PENDING = "pending-"
 """How a stand-in for a fingerprint begins."""
 
