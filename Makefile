@@ -87,13 +87,14 @@ dist: $(VENV)/.installed-dev  ## wheel and sdist, checked, and the wheel tried i
 	build/wheel-venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build && wheel-venv/bin/darkprobe verify digits --smoke --out wheel-demo && rm -rf wheel-demo
 
-# constraints.txt says which versions; requirements.lock the same with the hash of each file, for those who want to know
-# that nothing was exchanged on the way. The wheel of torch without CUDA is on no public index of packages, only on torch's own.
+# constraints.txt says which versions; requirements.lock the same with the hashes of their files, for those who want to know
+# that nothing was exchanged on the way. Of torch it knows the wheel without CUDA alone, for Linux on x86-64 and Python 3.11.
 CPU_TORCH_SHA256 := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 lock: $(VENV)/.installed-dev  ## requirements.lock anew from constraints.txt
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --no-deps constraints.txt -o requirements.lock
-	sed -i 's/^\(torch==.*\) \\$$/\1 --hash=sha256:$(CPU_TORCH_SHA256) \\/' requirements.lock
+	grep -v '^torch==' constraints.txt \
+		| $(BIN)/uv pip compile --quiet --no-header --no-annotate --generate-hashes --no-deps - -o requirements.lock
+	grep '^torch==' constraints.txt | sed 's/$$/ --hash=sha256:$(CPU_TORCH_SHA256)/' >> requirements.lock
 
 venv-locked: requirements.lock  ## the environment of the tests from files whose hashes are known
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,27 @@
+"""What is pinned agrees: versions of the constraints and of the lock with hashes; floors of setup.cfg and the oldest."""
+
+import configparser
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Package to version, names as registries normalise them."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return {re.sub(r"[-_.]+", "-", n).lower(): v for n, v in re.findall(r"^([\w.-]+)==([\w.+!]+)", text, re.MULTILINE)}
+
+
+def test_the_lock_has_the_versions_of_the_constraints_each_with_hashes() -> None:
+    assert pinned("requirements.lock") == pinned("constraints.txt"), "run `make lock`"
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text(encoding="utf-8").strip())
+    assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_the_oldest_versions_are_the_floors_of_setup_cfg() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    floors = dict(re.findall(r"^([\w-]+)>=([\d.]+)$", config["options"]["install_requires"], re.MULTILINE))
+    oldest = pinned("constraints-oldest.txt")
+    assert floors and all(oldest[name].startswith(version) for name, version in floors.items())
