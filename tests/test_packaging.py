@@ -1,4 +1,4 @@
-"""What is pinned agrees: versions of the constraints and of the lock with hashes; floors of setup.cfg and the oldest."""
+"""What is pinned agrees: the constraints with the lock, the floors of setup.cfg with the oldest versions."""
 
 import configparser
 import re
