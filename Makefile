@@ -47,7 +47,8 @@ unit: $(VENV)/.installed-dev
 # torch and torchvision must come from one index, hence an environment of their own (about 75 s and 5 GB).
 $(ZOO)/.installed: setup.cfg constraints-zoo.txt
 	$(PYTHON) -m venv $(ZOO)
-	$(ZOO)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-zoo.txt --editable '.[zoo,data,onnx]' pytest
+	$(ZOO)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-zoo.txt --editable '.[zoo,data,onnx]' \
+		pytest hypothesis
 	@touch $@
 
 test-zoo: $(ZOO)/.installed  ## models of timm, torchvision, transformers, ONNX, scikit-learn, in their own environment
@@ -71,7 +72,7 @@ figures: $(VENV)/.installed-dev  ## every figure of figures/, redrawn
 	for script in figures/*.py; do $(BIN)/python $$script || exit 1; done
 
 trust: $(VENV)/.installed-dev  ## the long fault and fuzz suites, and a table of what came of them: at most thirty minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/trust tests/test_extract.py tests/study/test_dask.py
+	DARKPROBE_EXPLORE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/trust tests/test_extract.py tests/study/test_dask.py
 
 # The names of extras are pinned in constraints.txt like all others; this one is for readers of the documentation alone.
 docs: $(VENV)/.installed-dev  ## the documentation as a site, in site/; a name that leads nowhere is an error

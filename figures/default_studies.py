@@ -26,7 +26,7 @@ def keep(source: Path, target: Path) -> None:
         if (source / "tables" / f"{table}.csv").exists():
             shutil.copy(source / "tables" / f"{table}.csv", target / "tables")
     for name in KEPT_FIGURES:
-        for suffix in (".png", ".csv", ".json"):
+        for suffix in (".png", ".svg", ".csv", ".json"):
             if (source / "figures" / f"{name}{suffix}").exists():
                 shutil.copy(source / "figures" / f"{name}{suffix}", target)
 

