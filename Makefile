@@ -41,7 +41,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not zoo and not gpu and not trust" \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not zoo and not gpu and not trust" --durations=20 \
 		--doctest-modules darkprobe tests
 
 # torch and torchvision must come from one index, hence an environment of their own (about 75 s and 5 GB).
