@@ -62,8 +62,8 @@ def test_the_default_study_runs_as_the_readme_and_make_demo_say(tmp_path: Path) 
 @pytest.mark.parametrize("study", ["digits", "synthetic"])
 def test_the_results_table_is_what_was_measured(study: str) -> None:
     kept = json.loads((ROOT / "figures" / "studies" / study / "verdicts.json").read_text())
-    rows = {line.split("|")[1].strip(): line for line in README.splitlines() if re.match(r"\| H\d", line)}
-    assert set(kept) <= set(rows)
+    rows = {line.split("|")[1].strip(): line for line in README.splitlines() if re.match(r"\| [HD]\d", line)}
+    assert {key for key in kept if key[0] != "C"} <= set(rows)
     for key, row in rows.items():
         cell = row.split("|")[3 if study == "digits" else 4]
         if key not in kept:
@@ -77,6 +77,12 @@ def test_the_results_table_is_what_was_measured(study: str) -> None:
             f"(n = {kept['H1']['n']})"
             in README.split("| H1")[0].splitlines()[-2].split("|")[3 if study == "digits" else 4]
         )
+
+
+def test_every_planted_control_came_out_as_the_readme_says() -> None:
+    kept = json.loads((ROOT / "figures" / "studies" / "synthetic" / "verdicts.json").read_text())
+    found = {key: verdict["verdict"] for key, verdict in kept.items() if key[0] == "C"}
+    assert found == {f"C{i}": "confirmed" if i < 10 else "refuted" for i in range(1, 12)}
 
 
 def interval(row: "pd.Series[float]") -> str:
