@@ -121,6 +121,12 @@ class Study:
     def __post_init__(self) -> None:
         check_positive("Study", "delta", self.delta)
         check_positive("Study", "stack_size", self.stack_size)
+        for setting in self.reference.grid:
+            if not isinstance(setting.get("temperature"), int | float):
+                raise InvalidValueError(
+                    f"Study: every setting of `reference` must have a temperature, got {setting!r}. Add it: "
+                    "teachers are compared at their own best temperature."
+                )
         rules = {
             "teachers": (len(self.teachers) >= 2, "two or more architectures, smallest first"),
             "pilot": (self.pilot >= 1, "at least 1"),

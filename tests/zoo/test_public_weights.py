@@ -23,7 +23,7 @@ def accuracy(model: Model, folder: Path) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file", "expected"),
-    [("resnet20", "resnet20-12fca82f.th", 0.8103), ("resnet56", "resnet56-4bfd9763.th", 0.8320)],
+    [("resnet20", "resnet20-12fca82f.th", 0.8103)],  # the larger one's is tested with its metrics
 )
 def test_public_resnets_have_their_known_accuracy(shared_data: Path, name: str, file: str, expected: float) -> None:
     model = load_model(f"{name}={shared_data / 'pretrained' / file}", input_shape=(3, 32, 32), num_classes=10)
