@@ -60,7 +60,7 @@ class KnowledgeCard:
     def table(self) -> pd.DataFrame:
         """The metrics as the tidy table that `measure` returns."""
         identity = {"model": self.model.model_id, "reference": None, "dataset": self.dataset, "split": self.split}
-        table = pd.DataFrame([{**identity, **row} for row in self.metrics])
+        table = pd.DataFrame([{**identity, **row} for row in self.metrics], columns=[*identity, *ROW])
         return table.astype(dict.fromkeys(("temperature", "value", "low", "high"), "float64"))
 
     def affinity_matrix(self) -> np.ndarray:
