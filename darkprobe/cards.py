@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from darkprobe.errors import DataError
-from darkprobe.files import content_hash, write_json
+from darkprobe.files import content_hash, strict_json, write_json
 from darkprobe.zoo.card import ModelCard
 
 FORMAT, VERSION = "darkprobe-card", 1
@@ -138,7 +138,7 @@ def _checked_json(path: Path) -> dict[str, Any]:
     if path.stat().st_size > LIMIT_BYTES + 1:  # a final newline
         raise _refused(path, f"take at most {LIMIT_BYTES:,} bytes", f"{path.stat().st_size:,}", "Check the name")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        content = strict_json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise _refused(path, "be strict JSON", f"something else ({error})", "Fetch it again") from error
     found = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
@@ -146,10 +146,6 @@ def _checked_json(path: Path) -> dict[str, Any]:
         told = f"format {found[0]!r}, version {found[1]!r}"
         raise _refused(path, f"be a {FORMAT} of version {VERSION}", told, "Read it with the darkprobe that wrote it")
     return dict(content)
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _refused(path: Path, expected: str, got: str, advice: str) -> DataError:

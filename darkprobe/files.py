@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -50,6 +51,18 @@ def write_json(path: Path | str, value: Any, *, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False, sort_keys=False) + "\n")
 
 
+def strict_json(text: str) -> Any:
+    """What JSON text says; a number that is not finite (NaN, 1e999) raises ValueError."""
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
 def read_json(path: Path | str, *, who: str) -> dict[str, Any]:
     """The JSON object in a file; `who` complains where it is none.
 
@@ -57,7 +70,7 @@ def read_json(path: Path | str, *, who: str) -> dict[str, Any]:
         DataError: the file cannot be read, is not JSON, or holds something else than an object.
     """
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = strict_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{who}: {path} must be JSON, got something else ({error}). Restore the file, or remove it and run the "
