@@ -126,7 +126,7 @@ def read_knowledge_card(path: Path | str) -> KnowledgeCard:
         raise _refused(path, f"hold {', '.join(KEYS)}", f"none named {missing[0]!r}", "Make it with `darkprobe card`")
     try:
         card = _from_content(content)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise _refused(path, "follow the card format", f"something else ({error})", "Fetch it again") from error
     _check_fit(path, card)
     return card

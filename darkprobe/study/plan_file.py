@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from darkprobe.checks import check_choice
 from darkprobe.distill.config import TrainConfig
-from darkprobe.errors import DataError, InvalidTypeError
+from darkprobe.errors import DataError, InvalidTypeError, InvalidValueError
 from darkprobe.files import write_text
 from darkprobe.study.plan import Control, MethodPlan, Study
 
@@ -52,6 +52,10 @@ def study_from(values: Mapping[str, Any], *, source: str) -> Study:
             _check_keys(table if isinstance(table, Mapping) else {}, _RECORDS[name], source)
     try:
         return _ADAPTER.validate_python(dict(values))
+    except OverflowError as large:
+        raise InvalidValueError(
+            f"read_study: numbers of {source} must fit into a float, got one that does not ({large}). Correct it."
+        ) from large
     except ValidationError as errors:
         error = errors.errors()[0]
         place = ".".join(str(part) for part in error["loc"])

@@ -7,7 +7,7 @@ import pytest
 
 from darkprobe.errors import DataError, InvalidTypeError, InvalidValueError, UnknownNameError
 from darkprobe.study import STUDIES, Study, check_names, find_study, read_study, write_study
-from darkprobe.study.plan_file import study_from
+from darkprobe.study.plan_file import study_from, study_toml
 
 DIGITS = STUDIES["digits"]()
 
@@ -68,3 +68,10 @@ def test_names_are_checked_before_anything_runs(change: dict[str, object], messa
 def test_built_in_plans_name_what_exists() -> None:
     for name in STUDIES:
         check_names(STUDIES[name]())
+
+
+def test_a_number_too_large_for_a_float_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "huge.toml"
+    path.write_text(study_toml(DIGITS).replace("temperature = 2.0", f"temperature = 1{'0' * 400}", 1))
+    with pytest.raises(InvalidValueError, match=r"huge\.toml must fit into a float"):
+        read_study(path)
