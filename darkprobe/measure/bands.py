@@ -12,6 +12,7 @@ from darkprobe.errors import InvalidValueError
 from darkprobe.measure.intervals import LEVEL
 from darkprobe.measure.moments import JointMoments, all_true
 from darkprobe.measure.one_pass import example_values, soft_label_blocks
+from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import METRICS, Metric
@@ -152,20 +153,9 @@ def _rows(
 ) -> Iterator[Row]:
     half = _critical_value(joint, seed=seed) * np.sqrt(np.diag(joint.covariance_of_means()))
     for i, (model, temperature) in enumerate(points):
-        record = group.records[model]
-        yield Row(
-            model=record.card.model_id,
-            dataset=record.dataset,
-            split=record.split,
-            metric=metric.name,
-            temperature=temperature,
-            subset=subset,
-            value=float(joint.mean[i]) if joint.count else np.nan,
-            low=float(joint.mean[i] - half[i]),
-            high=float(joint.mean[i] + half[i]),
-            n=joint.count,
-            unit=metric.unit,
-        )
+        mean = joint.mean[i] if joint.count else np.nan
+        found = Value(value=mean, low=joint.mean[i] - half[i], high=joint.mean[i] + half[i], n=joint.count)
+        yield row_of(group, model, metric.name, temperature=temperature, subset=subset, value=found, unit=metric.unit)
 
 
 def _critical_value(joint: JointMoments, *, seed: int) -> float:

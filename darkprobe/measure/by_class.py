@@ -14,6 +14,7 @@ from darkprobe.measure.instance_level import class_pair_values
 from darkprobe.measure.intervals import t_interval, wilson_interval
 from darkprobe.measure.moments import Moments
 from darkprobe.measure.one_pass import example_values, soft_label_blocks
+from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.measure.twins import pairs_of
@@ -178,21 +179,18 @@ def _rows(
     mean = moments.mean_or_nan()
     ends = t_interval(mean, moments.standard_error(), moments.count)
     shares = wilson_interval(np.clip(mean, 0, 1), moments.count)
-    record, reference = group.records[models[0]], None if models[1] is None else group.records[models[1]]
+    name = group.records[models[0]].class_names[own]
+    reference = None if models[1] is None else group.records[models[1]].card.model_id
     present = bool((group.labels == own).any())
     for i, (metric, temperature) in enumerate(quantities if present else ()):
         low, high = shares if metric.binary else ends
-        yield Row(
-            model=record.card.model_id,
-            reference=None if reference is None else reference.card.model_id,
-            dataset=record.dataset,
-            split=record.split,
-            metric=metric.name,
+        yield row_of(
+            group,
+            models[0],
+            metric.name,
             temperature=temperature,
-            subset=f"class {record.class_names[own]}",
-            value=float(mean[i]),
-            low=float(low[i]),
-            high=float(high[i]),
-            n=int(moments.count[i]),
+            subset=f"class {name}",
+            reference=reference,
+            value=Value(value=mean[i], low=low[i], high=high[i], n=moments.count[i]),
             unit=metric.unit,
         )

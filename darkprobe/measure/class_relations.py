@@ -11,6 +11,7 @@ from darkprobe.checks import check_temperatures
 from darkprobe.measure.hierarchies import class_paths
 from darkprobe.measure.intervals import ClassBootstrap, spread_interval
 from darkprobe.measure.one_pass import row_slices
+from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics._kinds import as_tensor
@@ -84,13 +85,14 @@ def _rows(group: Group, hierarchy: str, temperatures: Sequence[float], *, resamp
             for name, score in scores.items():
                 values = np.array([score(m) if np.isfinite(m).all() else np.nan for m in matrices])
                 low, high = spread_interval(float(values[0]), values[1:], _BOUNDS[name])
-                yield _row(group, model, name, temperature, value=(float(values[0]), low, high), n=len(group))
+                found = Value(value=values[0], low=low, high=high, n=len(group))
+                yield row_of(group, model, name, temperature=temperature, value=found)
         weight = getattr(group.records[model], "head_weight", None)
         if weight is not None:
             similar = weight_similarities(weight_cosines(np.asarray(weight)))
             for name, score in scores.items():
-                found = (score(similar), np.nan, np.nan)
-                yield _row(group, model, f"weight_{name}", None, value=found, n=group.classes)
+                found = Value(value=score(similar), low=np.nan, high=np.nan, n=group.classes)
+                yield row_of(group, model, f"weight_{name}", value=found)
 
 
 _BOUNDS = {"cophenetic_correlation": (-1.0, 1.0), "block_structure": (0.0, 1.0)}
@@ -129,28 +131,3 @@ def example_weights(group: Group, *, resamples: int, seed: int) -> npt.NDArray[n
         weights[start : start + len(drawn), bootstrap.order] = drawn
         start += len(drawn)
     return weights
-
-
-def _row(
-    group: Group,
-    model: int,
-    metric: str,
-    temperature: float | None,
-    *,
-    value: tuple[float, float, float],
-    n: int,
-) -> Row:
-    record = group.records[model]
-    return Row(
-        model=record.card.model_id,
-        dataset=record.dataset,
-        split=record.split,
-        metric=metric,
-        temperature=temperature,
-        subset="all",
-        value=value[0],
-        low=value[1],
-        high=value[2],
-        n=n,
-        unit="",
-    )

@@ -9,6 +9,7 @@ from darkprobe.checks import check_choice, check_temperatures
 from darkprobe.errors import InvalidValueError
 from darkprobe.measure.class_level import class_level_values
 from darkprobe.measure.instance_level import PairValue, Quantity, instance_values
+from darkprobe.measure.plan import row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.measure.twins import pairs_of
@@ -113,18 +114,13 @@ def _rows(
 def _row(group: Group, quantity: Quantity, found: PairValue) -> Row:
     (metric, temperature), (pair, suffix, subset, number) = quantity, found
     first, second = pairs_of(len(group.records))
-    a, b = group.records[int(first[pair])], group.records[int(second[pair])]
-    return Row(
-        model=a.card.model_id,
-        reference=b.card.model_id,
-        dataset=a.dataset,
-        split=a.split,
-        metric=metric.name + suffix,
+    return row_of(
+        group,
+        int(first[pair]),
+        metric.name + suffix,
         temperature=temperature,
         subset=subset,
-        value=float(number.value),
-        low=float(number.low),
-        high=float(number.high),
-        n=int(number.n),
+        reference=group.records[int(second[pair])].card.model_id,
+        value=number,
         unit=metric.unit,
     )

@@ -38,7 +38,7 @@ def dataset_rows(group: Group, plan: Plan, partials: list[Partial]) -> Iterator[
                     if not says(group, model, metric, temperature):
                         continue
                     value = _plain_value(group, plan, model, metric=metric, temperature=temperature)
-                    yield row_of(group, model, metric, temperature=temperature, subset="all", value=value)
+                    yield row_of(group, model, metric.name, temperature=temperature, value=value, unit=metric.unit)
 
 
 def _totals_rows(group: Group, plan: Plan, partials: list[Partial]) -> Iterator[Row]:
@@ -63,7 +63,7 @@ def _totals_rows(group: Group, plan: Plan, partials: list[Partial]) -> Iterator[
             else:
                 low, high = _debiased_ends(found, totals[key], value, metric.bounds)
             number = Value(value=value, low=low, high=high, n=len(group))
-            yield row_of(group, model, metric, temperature=temperature, subset="all", value=number)
+            yield row_of(group, model, metric.name, temperature=temperature, value=number, unit=metric.unit)
 
 
 def _debiased_ends(found: Features, totals: Tensor, value: float, bounds: tuple[float, float]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from darkprobe.errors import DataError
 from darkprobe.measure.intervals import ClassBootstrap, spread_interval
+from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.measure.twins import pairs_of
@@ -120,21 +121,8 @@ def pooled_features(group: Group, model: int, layers: Mapping[str, str] | str | 
 def _row(
     group: Group, model: int, reference: int | None, metric: str, statistic: Statistic, draws: Sequence[IntArray]
 ) -> Row:
-    record, n = group.records[model], len(group)
+    n = len(group)
     value = statistic(np.arange(n))
-    bounds = BOUNDS[metric]
-    low, high = spread_interval(value, np.array([statistic(rows) for rows in draws]), bounds)
-    return Row(
-        model=record.card.model_id,
-        reference=None if reference is None else group.records[reference].card.model_id,
-        dataset=record.dataset,
-        split=record.split,
-        metric=metric,
-        temperature=None,
-        subset="all",
-        value=value,
-        low=low,
-        high=high,
-        n=n,
-        unit="",
-    )
+    low, high = spread_interval(value, np.array([statistic(rows) for rows in draws]), BOUNDS[metric])
+    other = None if reference is None else group.records[reference].card.model_id
+    return row_of(group, model, metric, reference=other, value=Value(value=value, low=low, high=high, n=n))

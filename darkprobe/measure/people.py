@@ -13,8 +13,8 @@ from darkprobe.measure.class_relations import class_mean_resamples, example_weig
 from darkprobe.measure.intervals import spread_interval, t_interval
 from darkprobe.measure.moments import Moments
 from darkprobe.measure.one_pass import row_slices
-from darkprobe.measure.plan import Value
-from darkprobe.measure.records import Group, Records, SoftLabelRecord, groups_of, records_of
+from darkprobe.measure.plan import Value, row_of
+from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics.class_affinity import class_affinity_correlation
 from darkprobe.metrics.human import METHODS, ceiling_from_halves, halves, human_alignment, split_half_alignment
@@ -73,9 +73,14 @@ def measure_people(
         ceilings = _ceilings(group, counts, resamples=resamples, seed=seed)
         for model in range(len(group.records)):
             for (metric, temperature), value in _values(group, model, votes, scales, resamples=resamples, seed=seed):
-                rows.append(_row(group.records[model], metric, temperature, value))
+                rows.append(row_of(group, model, metric, temperature=temperature, reference=REFERENCE, value=value))
                 if metric in ceilings:
-                    rows.append(_row(group.records[model], f"{metric}_ceiling", temperature, ceilings[metric]))
+                    ceiling = f"{metric}_ceiling"
+                    rows.append(
+                        row_of(
+                            group, model, ceiling, temperature=temperature, reference=REFERENCE, value=ceilings[metric]
+                        )
+                    )
     return tidy(rows)
 
 
@@ -192,20 +197,3 @@ def _class_ceiling(group: Group, counts: IntArray, *, resamples: int, seed: int)
 def _half_correlations(group: Group, half: IntArray, rest: IntArray, *, resamples: int, seed: int) -> list[float]:
     first, second = (_people_by_class(group, part, resamples=resamples, seed=seed) for part in (half, rest))
     return [float(class_affinity_correlation(a, b)) for a, b in zip(first, second, strict=True)]
-
-
-def _row(record: SoftLabelRecord, metric: str, temperature: float | None, value: Value) -> Row:
-    return Row(
-        model=record.card.model_id,
-        reference=REFERENCE,
-        dataset=record.dataset,
-        split=record.split,
-        metric=metric,
-        temperature=temperature,
-        subset="all",
-        value=float(value.value),
-        low=float(value.low),
-        high=float(value.high),
-        n=int(value.n),
-        unit="",
-    )

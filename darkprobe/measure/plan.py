@@ -63,19 +63,30 @@ class Value:
     n: float
 
 
-def row_of(group: Group, model: int, metric: Metric, *, temperature: float | None, subset: str, value: Value) -> Row:
-    """The row of one number of one model."""
+def row_of(
+    group: Group,
+    model: int,
+    metric: str,
+    *,
+    value: Value,
+    temperature: float | None = None,
+    subset: str = "all",
+    reference: str | None = None,
+    unit: str = "",
+) -> Row:
+    """The row of one number of one model of a group, or of it against a reference."""
     record = group.records[model]
     return Row(
         model=record.card.model_id,
+        reference=reference,
         dataset=record.dataset,
         split=record.split,
-        metric=metric.name,
+        metric=metric,
         temperature=temperature,
         subset=subset,
         value=float(value.value),
         low=float(value.low),
         high=float(value.high),
         n=int(value.n),
-        unit=metric.unit,
+        unit=unit,
     )

@@ -123,4 +123,6 @@ def _mean_rows(group: Group, plan: Plan, model: int, *, partial: Partial) -> Ite
             if (subset == "all" or metric.any_subset) and says(group, model, metric, temperature):
                 low, high = shares if metric.binary else ends
                 found = Value(value=mean[i], low=low[i], high=high[i], n=count[i])
-                yield row_of(group, model, metric, temperature=temperature, subset=subset, value=found)
+                yield row_of(
+                    group, model, metric.name, temperature=temperature, subset=subset, value=found, unit=metric.unit
+                )

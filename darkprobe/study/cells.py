@@ -57,6 +57,9 @@ Work = Callable[[Cell, Path], list[Result]]
 """Runs a cell in a study's directory: one result a member. Importable by worker processes."""
 
 
+_KEPT = "What was finished is kept: run the same command again"
+
+
 class Ledger:
     """Results of all members that a study's directory holds, by address; kept in step with `cells/`."""
 
@@ -78,7 +81,9 @@ class Ledger:
     def add(self, cell: Cell, results: list[Result]) -> None:
         """Writes the results of a cell, through a rename, and takes them up."""
         record = {"kind": cell.kind, "shared": cell.shared, "members": cell.members, "results": results}
-        write_json(cell.path(self.directory), {**record, "sha256": content_hash(record)}, indent=None)
+        path = cell.path(self.directory)
+        with _told_as_ours(path):
+            write_json(path, {**record, "sha256": content_hash(record)}, indent=None)
         self._take(cell, results)
 
     def _take(self, cell: Cell, results: list[Result]) -> None:
@@ -100,6 +105,17 @@ class Ledger:
     def results(self, cell: Cell) -> list[Result]:
         """One result a member, each with the `cell_id` under which it was stored."""
         return [self[address] for address in cell.addresses]
+
+
+@contextmanager
+def _told_as_ours(path: Path) -> Iterator[None]:
+    """A file that cannot be written is an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DarkprobeError(
+            f"run_study: {path} must be written, got {error}. Free the disk, or give back the right to write. {_KEPT}."
+        ) from error
 
 
 def _read_cell(path: Path) -> dict[str, Any]:
@@ -147,23 +163,16 @@ def run_cells(
         patience: seconds to wait for the next cell before the workers are taken to hang; None waits for ever.
 
     Raises:
-        DarkprobeError: a worker was killed, or nothing finished for so long. What was finished is kept.
+        DarkprobeError: a worker was killed, nothing finished for so long, or a result cannot be written. What was
+            finished is kept.
     """
     cells = list(cells)
     reduced = {cell.key: left for cell in cells if (left := ledger.missing(cell)) is not None}
     waiting = list({left.key: left for left in reduced.values()}.values())
     done(sum(len(cell.members) for cell in cells) - sum(len(cell.members) for cell in waiting))
-    try:
-        for cell, results in _as_they_come(waiting, work, ledger.directory, executor, patience):
-            ledger.add(cell, results)
-            done(len(cell.members))
-    except OSError as error:
-        if isinstance(error, DarkprobeError):
-            raise
-        raise DarkprobeError(
-            f"run_study: results must be written to {ledger.directory / 'cells'}, got {error}. Free the disk, or give "
-            f"back the right to write. {_KEPT}."
-        ) from error
+    for cell, results in _as_they_come(waiting, work, ledger.directory, executor, patience):
+        ledger.add(cell, results)
+        done(len(cell.members))
     return [ledger.results(cell) for cell in cells]
 
 
@@ -181,12 +190,13 @@ def _as_they_come(
     while futures:
         try:
             future = finished.get(timeout=patience)
-            yield futures.pop(future), future.result()
         except Empty:
             raise DarkprobeError(
                 f"run_study: a cell must finish every {patience:.0f} s, got none: a worker hangs, the cluster is gone, "
                 f"or cells take longer. {_KEPT}, with more --patience if cells take that long."
             ) from None
+        try:
+            results = future.result()
         except BrokenProcessPool as error:
             raise DarkprobeError(
                 f"run_study: a worker process was killed (out of memory, or by hand). {_KEPT}, with fewer --workers if "
@@ -194,9 +204,7 @@ def _as_they_come(
             ) from error
         except CancelledError as error:  # how a Dask cluster that went away tells it
             raise DarkprobeError(f"run_study: the cluster dropped a cell ({error}). {_KEPT}.") from error
-
-
-_KEPT = "What was finished is kept: run the same command again"
+        yield futures.pop(future), results
 
 
 def run_marked(work: Work, cell: Cell, directory: Path) -> list[Result]:
@@ -209,7 +217,8 @@ def run_marked(work: Work, cell: Cell, directory: Path) -> list[Result]:
 def _mark(cell: Cell, directory: Path) -> Iterator[None]:
     path = cell.path(directory).with_suffix(f".{os.getpid()}.running")
     try:
-        path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))  # worth no flush to disk
+        with _told_as_ours(path):
+            path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))  # worth no flush to disk
         yield
     finally:
         path.unlink(missing_ok=True)

@@ -156,3 +156,12 @@ def test_one_signal_is_a_clean_stop_with_the_command_that_resumes(
     assert "To go on, run: darkprobe verify slow --out" in told and "Traceback" not in told, told
     assert list(out.glob("cells/*.tmp")) == []
     Ledger(out)  # every cell that is there is whole
+
+
+def test_an_error_of_the_work_itself_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    def reads(cell: Cell, directory: Path) -> list[Result]:
+        raise FileNotFoundError("images.npy")
+
+    (tmp_path / "cells").mkdir()
+    with pytest.raises(FileNotFoundError, match="images"):
+        run_cells(CELLS, reads, Ledger(tmp_path), executor=SerialExecutor())
