@@ -7,8 +7,8 @@ from darkprobe.data.policy import parse_policy
 from darkprobe.distill.methods import METHODS
 from darkprobe.distill.teachers import parse_recipe
 from darkprobe.errors import InvalidValueError
+from darkprobe.study.objective import EDITS
 from darkprobe.study.plan import Study
-from darkprobe.study.students import EDITS
 from darkprobe.study.teachers import is_stacked
 from darkprobe.zoo import find_architecture
 

@@ -24,7 +24,8 @@ from darkprobe.study.plan import Study
 from darkprobe.study.plan_check import check_names
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
-from darkprobe.study.students import Student, student_cells, train_students
+from darkprobe.study.student_training import train_students
+from darkprobe.study.students import Student, student_cells
 from darkprobe.study.teachers import Stems, have_logits, stems_of, teacher_cells, train_teachers
 
 

@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional
 
 from darkprobe.distill.methods import METHODS
-from darkprobe.study.students import Student, TeacherOutputs, make_objective
+from darkprobe.study.objective import TeacherOutputs, make_objective
+from darkprobe.study.students import Student
 
 CLASSES, EXAMPLES = 5, 40
 LABELS = torch.from_numpy(np.random.default_rng(0).integers(0, CLASSES, EXAMPLES))
