@@ -78,6 +78,10 @@ def covering_interval(value: float, resampled: np.ndarray, bounds: tuple[float, 
     return min(basic[0], spread[0]), max(basic[1], spread[1])
 
 
+_DRAWN_AT_ONCE = 2**17
+"""Examples drawn in one go: their numbers stay in a core's cache, which halves the time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassBootstrap:
     """Resampling of examples with replacement inside each class, so that class sizes stay as they are.
@@ -99,7 +103,7 @@ class ClassBootstrap:
 
     def weights(self) -> Iterator[np.ndarray]:
         """How often each example of `order` was drawn, (resample, example) int64, a few resamples at a time."""
-        return (self._drawn(chunk) for chunk in self._chunks())
+        return (self._drawn(chunk, np.int64) for chunk in self._chunks())
 
     def _chunks(self) -> list[tuple[int, int]]:
         """Number and resamples of each chunk; a chunk's draws depend on its number alone."""
@@ -113,13 +117,20 @@ class ClassBootstrap:
         _, first, size = np.unique(self.labels[self.order], return_index=True, return_counts=True)
         return np.repeat(first, size).astype(np.int32), np.repeat(size, size).astype(np.int32)
 
-    def _drawn(self, chunk: tuple[int, int]) -> np.ndarray:
+    def _drawn(self, chunk: tuple[int, int], dtype: type[np.generic]) -> np.ndarray:
         (number, rows), n, (start, count) = chunk, len(self.labels), self._strata
         rng = np.random.Generator(np.random.SFC64([self.seed, number]))
-        drawn = (rng.random((rows, n), dtype=np.float32) * count.astype(np.float32)).astype(np.int32)
-        np.minimum(drawn, count - 1, out=drawn)  # rounding may reach the upper end
-        drawn += start + (np.arange(rows, dtype=np.int32) * n)[:, None]
-        return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+        sizes, last = count.astype(np.float32), count - 1
+        weights = np.empty((rows, n), dtype)
+        at_once = max(1, _DRAWN_AT_ONCE // max(1, n))
+        places = start + (np.arange(min(at_once, rows), dtype=np.int32) * n)[:, None]
+        for begin in range(0, rows, at_once):
+            part = weights[begin : begin + at_once]
+            drawn = (rng.random(part.shape, dtype=np.float32) * sizes).astype(np.int32)
+            np.minimum(drawn, last, out=drawn)  # rounding may reach the upper end
+            drawn += places[: len(part)]
+            part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
+        return weights
 
     def totals(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Sums of each (example, feature) tensor over each resample, (resample, feature), float64."""
@@ -127,7 +138,7 @@ class ClassBootstrap:
         together = torch.cat([values.float() for values in features], dim=-1)[torch.from_numpy(self.order).to(device)]
 
         def sums(chunk: tuple[int, int]) -> Tensor:
-            return torch.from_numpy(self._drawn(chunk).astype(np.float32)).to(device) @ together
+            return torch.from_numpy(self._drawn(chunk, np.float32)).to(device) @ together
 
         empty = together.new_zeros((0, together.shape[-1]))
         resampled = torch.cat([empty, *map_blocks(sums, self._chunks())]).double()

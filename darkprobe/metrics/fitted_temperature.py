@@ -106,7 +106,7 @@ def _newton(logits: LogitRows, labels: Tensor, inverse: float) -> tuple[float, _
         if not low < proposal < high or proposal > 4 * inverse:
             proposal = (low + high) / 2 if math.isfinite(high) else 2 * inverse
         step, inverse = abs(proposal - inverse), proposal
-        if step <= 1e-4 * inverse or inverse < 1e-9:  # quadratic: what is left is of order 1e-8
+        if step <= 1e-3 * inverse or inverse < 1e-9:  # quadratic: what is left is of order 1e-6
             break
         slope = _slope(logits, labels, inverse)
     return inverse, slope

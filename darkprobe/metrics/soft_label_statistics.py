@@ -20,6 +20,9 @@ from torch.nn import functional
 
 from darkprobe.metrics.wrong_classes import wrong_class_values
 
+_FEW = 5
+"""How many of the most likely classes are kept once looked at: the metrics of the catalogue ask for five."""
+
 
 def needs_float64(temperature: float) -> bool:
     """Whether float32 sums lose more than 1e-5 at this temperature.
@@ -81,7 +84,7 @@ class SoftLabelBlock:
 
     @cached_property
     def _top(self) -> Tensor:
-        return self._top_of(min(5, self.classes - 1))
+        return self._top_of(min(_FEW, self.classes - 1))
 
     def _top_of(self, k: int) -> Tensor:
         return self._wrong.topk(k, dim=-1).values.double() - self._largest_wrong.double()
@@ -224,14 +227,29 @@ class SoftLabelStatistics:
         return torch.maximum(self.target_confidence, self.non_target_mass * torch.exp(-self.log_wrong_sum))
 
     def top_wrong(self, k: int) -> Tensor:
-        """Probabilities of the k most likely wrong classes, (example, k), descending."""
-        inherent = torch.exp(self.block.top_wrong(k) / self.temperature - self.log_wrong_sum.unsqueeze(-1))
-        return self.non_target_mass.unsqueeze(-1) * inherent
+        """Probabilities of the k most likely wrong classes, (example, min(k, cls - 1)), descending."""
+        found = self._few_wrong if k <= _FEW else self._wrong_probabilities(k)
+        return found[:, :k]
 
     def top(self, k: int) -> Tensor:
         """Probabilities of the k most likely classes, target included, (example, min(k, cls)), descending."""
-        candidates = torch.cat([self.target_confidence.unsqueeze(-1), self.top_wrong(k)], dim=-1)
-        return candidates.sort(-1, descending=True).values[:, :k]
+        found = self._few if k <= _FEW else self._with_target(self._wrong_probabilities(k))
+        return found[:, :k]
+
+    @cached_property
+    def _few_wrong(self) -> Tensor:
+        return self._wrong_probabilities(_FEW)
+
+    @cached_property
+    def _few(self) -> Tensor:
+        return self._with_target(self._few_wrong)
+
+    def _wrong_probabilities(self, k: int) -> Tensor:
+        inherent = torch.exp(self.block.top_wrong(k) / self.temperature - self.log_wrong_sum.unsqueeze(-1))
+        return self.non_target_mass.unsqueeze(-1) * inherent
+
+    def _with_target(self, wrong: Tensor) -> Tensor:
+        return torch.cat([self.target_confidence.unsqueeze(-1), wrong], dim=-1).sort(-1, descending=True).values
 
     @property
     def secondary_confidence(self) -> Tensor:
