@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "darkprobe"
 
 LAYER = {
-    **dict.fromkeys(["errors", "types", "checks", "files", "numpy_files", "registry", "provenance", "_version"], 0),
+    **dict.fromkeys(["errors", "types", "checks", "blocks", "files", "numpy_files", "registry"], 0),
+    **dict.fromkeys(["provenance", "_version"], 0),
     **dict.fromkeys(["zoo", "data", "store", "metrics", "targets", "cards"], 1),
     **dict.fromkeys(["extract", "measure", "plots", "distill"], 2),
     **dict.fromkeys(["study", "report"], 3),

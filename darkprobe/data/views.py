@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from darkprobe.blocks import map_blocks
 from darkprobe.data import pixel_operations
 from darkprobe.data.keyed import Purpose, fraction, keyed_words, whole
 from darkprobe.data.pixel_operations import ONE
@@ -34,6 +35,30 @@ class Mixing:
 
     partner_rows: IntArray
     share: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draws:
+    """What was drawn for each image of a view; None where the policy has no such step.
+
+    Attributes:
+        rows: (example,), of the split.
+        windows: (example, 4): top, left, height and width of the crop that is scaled to the whole image.
+        places: (example, 3): rows down, columns to the right, 1 where mirrored.
+        factors: (example, 3), in 256ths: of brightness, contrast and saturation.
+    """
+
+    rows: IntArray
+    windows: IntArray | None
+    places: IntArray | None
+    factors: IntArray | None
+
+    def part(self, examples: slice) -> "_Draws":
+        """The draws of some of the images."""
+        windows, places, factors = (
+            None if values is None else values[examples] for values in (self.windows, self.places, self.factors)
+        )
+        return _Draws(rows=self.rows[examples], windows=windows, places=places, factors=factors)
 
 
 class Views:
@@ -72,21 +97,23 @@ class Views:
         """
         rows = np.asarray(rows, dtype=np.int64)
         _check_view(view)
+        own, (mixing, boxes) = self._draws(rows, view), self._mixing(rows, view)
+        others = None if mixing is None else self._draws(mixing.partner_rows, view)
+
+        def some(part: slice) -> torch.Tensor:
+            images = self._alone(own.part(part), device)
+            if mixing is None or others is None:
+                return images
+            partners = self._alone(others.part(part), device)
+            if boxes is not None:
+                return pixel_operations.paste(images, partners, torch.from_numpy(boxes[part]).to(device))
+            share = torch.from_numpy(mixing.share[part].astype(np.float32)).to(device)
+            return pixel_operations.blend(images, partners, share)
+
         # A few images at a time, which also bounds the memory of large ones.
         step = max(1, _VALUES // max(1, math.prod(self.split.inputs.shape[1:]))) if device == "cpu" else len(rows)
         starts = range(0, max(1, len(rows)), max(1, step))
-        return torch.cat([self._some(rows[start : start + step], view, device) for start in starts])
-
-    def _some(self, rows: IntArray, view: int, device: str) -> torch.Tensor:
-        own = self._alone(rows, view, device)
-        mixing, box = self._mixing(rows, view)
-        if mixing is None:
-            return own
-        others = self._alone(mixing.partner_rows, view, device)
-        if box is not None:
-            return pixel_operations.paste(own, others, torch.from_numpy(box).to(device))
-        share = torch.from_numpy((mixing.share * ONE).astype(np.int32)).to(device)
-        return pixel_operations.blend(own, others, share)
+        return torch.cat(map_blocks(some, [slice(start, start + step) for start in starts]))
 
     def mixing(self, rows: IntArray | list[int], *, view: int) -> Mixing | None:
         """Partners and shares of a mixed view, or None where the policy does not mix."""
@@ -96,22 +123,32 @@ class Views:
     def _words(self, rows: IntArray, view: int, purpose: Purpose) -> np.ndarray:
         return keyed_words(self.split.example_ids[rows], seed=self.seed, view=view, purpose=purpose)
 
-    def _alone(self, rows: IntArray, view: int, device: str) -> torch.Tensor:
-        """Images of a view before they are mixed."""
-        policy = self.policy
-        images = torch.from_numpy(np.asarray(self.split.inputs[rows])).to(device)
+    def _draws(self, rows: IntArray, view: int) -> "_Draws":
+        policy, windows, places, factors = self.policy, None, None, None
         if policy.window:
-            windows = torch.from_numpy(self._windows(rows, view)).to(device)
-            images = pixel_operations.zoom(images, top=windows[:, 0], left=windows[:, 1], size=windows[:, 2:])
+            windows = self._windows(rows, view)
         if policy.pad or policy.flip:
             words = self._words(rows, view, Purpose.PLACE)
-            down, right = (torch.from_numpy(whole(words[:, i], 2 * policy.pad + 1)).to(device) for i in range(2))
-            mirrored = torch.from_numpy((words[:, 2] >> np.uint64(31)).astype(bool) & policy.flip).to(device)
-            images = pixel_operations.place(images, down=down, right=right, mirrored=mirrored, pad=policy.pad)
+            mirrored = (words[:, 2] >> np.uint64(31)).astype(np.int64) * policy.flip
+            places = np.column_stack([whole(words[:, :2], 2 * policy.pad + 1), mirrored])
         if policy.jitter:
             spread = round(policy.jitter * ONE)
-            drawn = ONE - spread + whole(self._words(rows, view, Purpose.COLOUR)[:, :3], 2 * spread + 1)
-            images = pixel_operations.jitter(images, torch.from_numpy(drawn.astype(np.int32)).to(device))
+            factors = ONE - spread + whole(self._words(rows, view, Purpose.COLOUR)[:, :3], 2 * spread + 1)
+        return _Draws(rows=rows, windows=windows, places=places, factors=factors)
+
+    def _alone(self, draws: "_Draws", device: str) -> torch.Tensor:
+        """Images of a view before they are mixed."""
+        images = torch.from_numpy(np.asarray(self.split.inputs[draws.rows])).to(device)
+        if draws.windows is not None:
+            top, left, *size = torch.from_numpy(draws.windows).to(device).unbind(1)
+            images = pixel_operations.zoom(images, top=top, left=left, size=torch.stack(size, 1))
+        if draws.places is not None:
+            down, right, mirrored = torch.from_numpy(draws.places).to(device).unbind(1)
+            images = pixel_operations.place(
+                images, down=down, right=right, mirrored=mirrored.bool(), pad=self.policy.pad
+            )
+        if draws.factors is not None:
+            images = pixel_operations.jitter(images, torch.from_numpy(draws.factors).to(device))
         return images
 
     def _windows(self, rows: IntArray, view: int) -> IntArray:

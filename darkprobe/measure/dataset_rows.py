@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from darkprobe.blocks import map_blocks
 from darkprobe.measure.intervals import (
     ClassBootstrap,
     basic_interval,
@@ -20,7 +21,6 @@ from darkprobe.measure.records import Group
 from darkprobe.measure.sparse import says
 from darkprobe.measure.table import Row
 from darkprobe.metrics import Metric
-from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics.totals import Features, value_of
 from darkprobe.types import Logits
 

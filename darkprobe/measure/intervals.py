@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from darkprobe.metrics._blocks import map_blocks
+from darkprobe.blocks import map_blocks
 from darkprobe.types import IntArray
 
 LEVEL = 0.95

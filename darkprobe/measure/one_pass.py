@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from darkprobe.blocks import map_blocks
 from darkprobe.errors import InvalidValueError
 from darkprobe.measure.moments import Moments, all_true
 from darkprobe.measure.plan import Partial, Plan
 from darkprobe.measure.records import Group
 from darkprobe.measure.sparse import ROWS, declares, says, sparse_block
 from darkprobe.metrics import Metric
-from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import as_tensor, rows_per_block
 from darkprobe.metrics.soft_label_statistics import SoftLabelBlock
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from darkprobe.blocks import map_blocks
 from darkprobe.checks import check_labels, check_logits, check_positive
-from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import as_label_tensor, as_tensor, in_kind_of, rows_per_block
 from darkprobe.metrics.soft_label_statistics import SoftLabelBlock, SoftLabelStatistics
 from darkprobe.types import Labels, Logits, PerExample

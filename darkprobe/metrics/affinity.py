@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from darkprobe.blocks import map_blocks
 from darkprobe.checks import check_choice, check_labels, check_logits, check_positive
 from darkprobe.errors import InvalidValueError
-from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import as_label_tensor, as_tensor, in_kind_of
 from darkprobe.metrics.rank_features import (
     Features,

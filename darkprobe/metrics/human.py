@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from darkprobe.blocks import map_blocks
 from darkprobe.checks import check_choice, check_labels, check_logits, check_positive
 from darkprobe.errors import InvalidValueError
-from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import as_tensor
 from darkprobe.metrics.affinity import features_of
 from darkprobe.metrics.rank_features import centred_values, cosine

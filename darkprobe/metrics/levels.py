@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from darkprobe.blocks import map_blocks
 from darkprobe.checks import check_positive
-from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import LogitRows, in_kind_of, rows_per_block
 from darkprobe.metrics._per_example import checked_rows
 from darkprobe.metrics.estimate import Estimate

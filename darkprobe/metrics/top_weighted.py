@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from darkprobe.blocks import map_blocks
 from darkprobe.checks import check_labels, check_logits
 from darkprobe.errors import InvalidValueError
-from darkprobe.metrics._blocks import map_blocks
 from darkprobe.metrics._kinds import as_label_tensor, as_tensor, in_kind_of
 from darkprobe.metrics.rank_features import centred_ranks, pair_signs
 from darkprobe.metrics.wrong_classes import wrong_class_values

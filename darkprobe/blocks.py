@@ -4,9 +4,11 @@ Blocks fit a core's cache. Splitting every small operation over cores instead wo
 thousands of times a second, which on a busy machine costs more than the work.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
@@ -17,8 +19,33 @@ Result = TypeVar("Result")
 _pool_in_use = threading.Lock()
 
 
-def _work_alone() -> None:
-    torch.set_num_threads(1)
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Kept from call to call: a new thread also begins with no memory of its own, and asking for it takes long."""
+    everybody = threading.Barrier(threads)
+
+    def work_alone() -> None:
+        torch.get_num_threads()  # a thread's first look at the number overwrites what it was set to
+        torch.set_num_threads(1)
+        everybody.wait()
+
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="darkprobe-blocks")
+    for started in [pool.submit(work_alone) for _ in range(threads)]:
+        started.result()
+    torch.set_num_threads(before)  # the workers' setting is also what new threads start with
+    return pool
+
+
+def _forget_pool() -> None:
+    """In a process made by fork, where the pool's threads do not exist."""
+    global _pool_in_use
+    _pool.cache_clear()
+    _pool_in_use = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
 
 
 def map_blocks(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -41,9 +68,6 @@ def map_blocks(function: Callable[[Item], Result], items: Sequence[Item]) -> lis
     if threads < 2 or not _pool_in_use.acquire(blocking=False):  # inside another map, or beside one: take turns
         return [call(item) for item in items]
     try:
-        with ThreadPoolExecutor(threads, initializer=_work_alone) as pool:
-            return list(pool.map(call, items))
+        return list(_pool(threads).map(call, items))
     finally:
-        # The workers' setting is also what new threads start with.
-        torch.set_num_threads(torch.get_num_threads())
         _pool_in_use.release()
