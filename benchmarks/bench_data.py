@@ -2,8 +2,8 @@
 
     python benchmarks/bench_data.py [--quick] [--data DIR]
 
-Budget: crops and flips at 100,000 or more 32x32 colour images per second on 2 cores. Rates are those of the fastest
-of several runs: the others waited for something. Without --data, images are noise and are encoded as PNG.
+Budget: 100,000 or more 32x32 colour images per second on 2 cores, held against every policy. Rates are those of the
+fastest of several runs: the others waited for something. Without --data, images are noise and are encoded as PNG.
 """
 
 import argparse
@@ -15,13 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from darkprobe.data import Split, Views, load_split, parse_policy
 
 POLICIES = ("pad4+flip", "window0.25+flip", "pad4+flip+jitter0.4", "pad4+flip+mixup1", "pad4+flip+cutmix1")
 BUDGET = 100_000
-BATCH = 256
+BATCH = 2048
 
 
 def seconds(function: Callable[[], object], *, repeats: int) -> float:
@@ -65,12 +66,12 @@ def bench_views(split: Split, *, repeats: int) -> None:
     rows = np.arange(BATCH)
     rng = np.random.default_rng(0)
     plain = BATCH / seconds(lambda: crop_and_flip_one_by_one(split.inputs[rows], rng), repeats=repeats)
-    print(f"{'views, images per second':<34}{'rate':>12}")
+    print(f"{f'views, images per second, {torch.get_num_threads()} threads':<34}{'rate':>12}")
     print(f"{'a loop over images, pad4+flip':<34}{plain:>12,.0f}")
     for text in POLICIES:
         views = Views(split, policy=parse_policy(text), seed=0)
         rate = BATCH / seconds(lambda views=views: views.images(rows, view=1), repeats=repeats)  # type: ignore[misc]
-        verdict = ("ok" if rate >= BUDGET else "BELOW BUDGET") if text == "pad4+flip" else ""
+        verdict = "ok" if rate >= BUDGET else "BELOW BUDGET"
         print(f"{text:<34}{rate:>12,.0f}  {rate / plain:5.1f}x  {verdict}")
 
 
