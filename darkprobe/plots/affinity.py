@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 
-from darkprobe.errors import InvalidValueError
-from darkprobe.plots.style import INK, PAPER, SEQUENTIAL, axes_or_new, headline, house_style
+from darkprobe.plots.heat_map import class_map_axes, draw_cells, name_both_sides
+from darkprobe.plots.style import INK, PAPER, axes_or_new, headline, house_style
 from darkprobe.plots.tables import rows_of, small_print, spelled
 
-NAME_LIMIT, NUMBER_LIMIT = 40, 12
+NUMBER_LIMIT = 12
 
 
 @house_style
@@ -43,21 +42,11 @@ def plot_affinity(
         InvalidValueError: the matrix is not square with one row per class name.
     """
     names = [str(name) for name in class_names]
-    if affinity.shape != (len(names), len(names)):
-        raise InvalidValueError(
-            f"plot_affinity: `affinity` must have shape ({len(names)}, {len(names)}), one row per class name, got "
-            f"{affinity.shape}. Pass the matrix and names of one data set."
-        )
-    side = 3.2 + 0.06 * min(len(names), NAME_LIMIT)
-    ax = axes_or_new(ax, width=side + 1.3, height=side)
+    ax = class_map_axes("plot_affinity", "affinity", affinity, names, ax)
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, affinity.astype(float))
     top = float(np.nanmax(shown, initial=0.0)) if maximum is None else maximum
-    _heat_map(ax, shown, low=0.0, high=top or 1.0, label="mean probability of the wrong class")
-    if len(names) <= NAME_LIMIT:
-        _name_ticks(ax, names, names)
-    else:
-        ax.set_xticks([])
-        ax.set_yticks([])
+    draw_cells(ax, shown, low=0.0, high=top or 1.0, label="mean probability of the wrong class")
+    name_both_sides(ax, names)
     ax.set_xlabel("wrong class")
     ax.set_ylabel("true class")
     headline(ax, title, note)
@@ -94,8 +83,8 @@ def plot_consistency(
     square, low, high = (_squared(rows, models, column) for column in ("value", "low", "high"))
     side = 2.4 + 0.42 * len(models)
     ax = axes_or_new(ax, width=side + 1.3, height=side)
-    _heat_map(ax, square, low=min(0.0, float(np.nanmin(square, initial=0.0))), high=1.0, label=spelled(metric))
-    _name_ticks(ax, models, models)
+    draw_cells(ax, square, low=min(0.0, float(np.nanmin(square, initial=0.0))), high=1.0, label=spelled(metric))
+    name_both_sides(ax, models)
     shown = temperature if rows["temperature"].notna().any() else None
     note = small_print(rows, temperature=shown)
     if len(models) <= NUMBER_LIMIT:
@@ -115,25 +104,6 @@ def _squared(rows: pd.DataFrame, models: Sequence[str], column: str) -> np.ndarr
         if model in place and reference in place:
             square[place[model], place[reference]] = value
     return np.where(np.isnan(square), square.T, square)
-
-
-def _heat_map(ax: Axes, values: np.ndarray, *, low: float, high: float, label: str) -> None:
-    image = ax.imshow(values, cmap=SEQUENTIAL, norm=Normalize(low, high), interpolation="nearest", aspect="auto")
-    ax.grid(visible=False)
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
-    bar.outline.set_visible(False)
-    bar.set_label(label)
-
-
-def _name_ticks(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
-    ax.set_xticks(range(len(columns)), labels=list(columns), rotation=90 if _long(columns) else 0)
-    ax.set_yticks(range(len(rows)), labels=list(rows))
-
-
-def _long(names: Sequence[str]) -> bool:
-    return max(len(name) for name in names) > 2
 
 
 def _write_numbers(ax: Axes, values: np.ndarray, *, ends: tuple[np.ndarray, np.ndarray]) -> None:

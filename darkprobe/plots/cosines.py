@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap
 
-from darkprobe.errors import InvalidValueError
-from darkprobe.plots.style import INK, MUTED, axes_or_new, headline, house_style
+from darkprobe.plots.heat_map import NAME_LIMIT, class_map_axes, draw_cells, name_both_sides
+from darkprobe.plots.style import INK, MUTED, headline, house_style
 
-NAME_LIMIT = 40
 DIVERGING = LinearSegmentedColormap.from_list(
     "darkprobe-signed", ["#b35806", "#f1a340", "#f7f7f7", "#5d9bc9", "#0b2a4a"]
 )
@@ -42,30 +41,12 @@ def plot_cosines(
         InvalidValueError: the matrix is not square with one row per class name.
     """
     names = [str(name) for name in class_names]
-    if cosines.shape != (len(names), len(names)):
-        raise InvalidValueError(
-            f"plot_cosines: `cosines` must have shape ({len(names)}, {len(names)}), one row per class name, got "
-            f"{cosines.shape}. Pass the matrix and names of one data set."
-        )
+    ax = class_map_axes("plot_cosines", "cosines", cosines, names, ax)
     order = np.argsort(np.asarray(groups), kind="stable") if groups is not None else np.arange(len(names))
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, cosines.astype(float))[np.ix_(order, order)]
-    side = 3.2 + 0.06 * min(len(names), NAME_LIMIT)
-    ax = axes_or_new(ax, width=side + 1.3, height=side)
     reach = max(0.1, float(np.nanmax(np.abs(shown), initial=0.0)))
-    image = ax.imshow(shown, cmap=DIVERGING, norm=Normalize(-reach, reach), interpolation="nearest", aspect="auto")
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
-    bar.outline.set_visible(False)
-    bar.set_label("cosine (blue: alike, orange: opposed)")
-    ax.grid(visible=False)
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    placed = [names[i] for i in order]
-    if len(names) <= NAME_LIMIT:
-        ax.set_xticks(range(len(names)), labels=placed, rotation=90)
-        ax.set_yticks(range(len(names)), labels=placed)
-    else:
-        ax.set_xticks([])
-        ax.set_yticks([])
+    draw_cells(ax, shown, low=-reach, high=reach, label="cosine (blue: alike, orange: opposed)", colours=DIVERGING)
+    name_both_sides(ax, [names[i] for i in order])
     if groups is not None:
         _frame_groups(ax, [groups[int(i)] for i in order], named=len(names) > NAME_LIMIT)
     headline(ax, title, note)
