@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-demo: venv  ## the default study from nothing to its report, in about two minutes
+demo: venv  ## the default study from nothing to its report, in a few minutes
 	$(BIN)/darkprobe verify digits --out demo/
 	@echo "The report is at $(CURDIR)/demo/report.html"
 
