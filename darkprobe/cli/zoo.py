@@ -51,7 +51,7 @@ def train_command(
     name: str = typer.Argument(help="An architecture of `zoo list`, e.g. resnet20 or mlp-64."),
     data: str = typer.Option(..., "--data", help="digits, cifar10, parquet:DIR, npz:FILE, ..."),
     out: Path = typer.Option(..., "--out", "-o", help="File to write, .safetensors; its card is inside."),
-    recipe: str = typer.Option("plain", "--recipe", help="plain, ls0.1, tolerant, early-stopped, early0.5."),
+    recipe: str = typer.Option("plain", "--recipe", help="plain, ls0.1, tolerant, early-stopped, early0.5, lr0.3."),
     seed: int = typer.Option(0, "--seed", min=0, help="Decides weights, order and augmentation."),
     split: str = typer.Option("", "--split", help="What to train on; 'train', or 'train[:0.9]' where there is no val."),
     val: str = typer.Option("", "--val", help="What to look at while training; 'val', or 'train[0.9:]'."),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -34,19 +34,28 @@ class Recipe:
     """What a teacher is trained for, apart from the schedule.
 
     Attributes:
-        name: as it stands in the card, e.g. "plain", "ls0.1", "tolerant0.6", "early0.3".
-        kind: which of the four.
+        name: as it stands in the card, e.g. "plain", "ls0.1", "tolerant0.6", "early0.3", "lr0.3".
+        kind: which of the five.
         amount: of "ls": smoothing over all classes, in (0, 1); of "tolerant": weight of the cross-entropy, the rest
-            goes to the difference of top scores, K = min(5, C); of "early": share of the epochs.
+            goes to the difference of top scores, K = min(5, C); of "early": share of the epochs; of "lr": share of the
+            learning rate.
     """
 
     name: str
-    kind: Literal["plain", "ls", "tolerant", "early"]
+    kind: Literal["plain", "ls", "tolerant", "early", "lr"]
     amount: float = 0.0
+
+    def training(self, config: TrainConfig) -> TrainConfig:
+        """The settings as the recipe changes them."""
+        if self.kind == "early":
+            return shortened(config, share=self.amount)
+        if self.kind == "lr":
+            return dataclasses.replace(config, learning_rate=self.amount * config.learning_rate)
+        return config
 
 
 def parse_recipe(text: str) -> Recipe:
-    """The recipe that a word describes: plain, ls0.1, tolerant0.6 or early0.3.
+    """The recipe that a word describes: plain, ls0.1, tolerant0.6, early0.3 or lr0.3.
 
     "early-stopped" stands for early0.3 and "tolerant" for tolerant0.6, which are our choice [design].
 
@@ -58,17 +67,17 @@ def parse_recipe(text: str) -> Recipe:
         0.1
     """
     text = {"early-stopped": "early0.3", "tolerant": "tolerant0.6"}.get(text, text)
-    match = re.fullmatch(r"(ls|tolerant|early)(0?\.\d+)", text)
+    match = re.fullmatch(r"(ls|tolerant|early|lr)(0?\.\d+)", text)
     if text == "plain":
         return Recipe(name="plain", kind="plain")
     if not match or float(match.group(2)) == 0:
         raise InvalidValueError(
-            "train_model: `recipe` must be plain, early-stopped, tolerant, or ls, tolerant or early with a number in "
-            f"(0, 1) such as ls0.1, got {text!r}. Choose one."
+            "train_model: `recipe` must be plain, early-stopped, tolerant, or ls, tolerant, early or lr with a "
+            f"number in (0, 1) such as ls0.1, got {text!r}. Choose one."
         )
     amount = float(match.group(2))
-    kinds: dict[str, Literal["ls", "tolerant", "early"]] = {"ls": "ls", "tolerant": "tolerant", "early": "early"}
-    return Recipe(name=f"{match.group(1)}{amount:g}", kind=kinds[match.group(1)], amount=amount)
+    kind = cast('Literal["ls", "tolerant", "early", "lr"]', match.group(1))
+    return Recipe(name=f"{kind}{amount:g}", kind=kind, amount=amount)
 
 
 def default_training(split: Split, *, epochs: int | None = None) -> tuple[TrainConfig, ViewPolicy]:
@@ -118,7 +127,7 @@ def train_model(
         architecture: name in the zoo.
         train: examples to learn from.
         val: examples for the learning curve; nothing is chosen by them.
-        recipe: the loss, and for "early" the length.
+        recipe: the loss, for "early" the length, for "lr" the rate.
         config: optimiser, schedule, length.
         policy: augmentation; each epoch is a view of its own, drawn from the seed.
         seed: decides weights, order and views.
@@ -130,7 +139,7 @@ def train_model(
         DataError: fewer training examples than one batch.
         CheckpointError: the checkpoint is damaged or of another run.
     """
-    config = shortened(config, share=recipe.amount) if recipe.kind == "early" else config
+    config = recipe.training(config)
     if len(train) < config.batch_size:
         raise DataError(
             f"train_model: `train` must fill a batch of {config.batch_size}, got {len(train)} examples. "

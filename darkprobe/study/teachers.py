@@ -15,9 +15,8 @@ from darkprobe.data import Split
 from darkprobe.data.policy import parse_policy
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.loop import fit
-from darkprobe.distill.schedules.gates import shortened
 from darkprobe.distill.stack import Stack, can_stack
-from darkprobe.distill.teachers import Recipe, parse_recipe, recipe_loss, train_model
+from darkprobe.distill.teachers import parse_recipe, recipe_loss, train_model
 from darkprobe.errors import StoreError
 from darkprobe.extract import extract_logits
 from darkprobe.store import LogitStore
@@ -28,8 +27,8 @@ from darkprobe.zoo import Model, build_module, find_architecture, make_card, pre
 from darkprobe.zoo.architectures import preprocessing_for
 
 Stems = dict[tuple[str, str, int], str]
-"""(role, architecture, seed of the replicate) -> file stem of the teacher's logits; roles are "teacher", "twin" and
-names of recipes."""
+"""(role, architecture, seed of the replicate) -> file stem of the teacher's logits; roles are "teacher", "twin",
+names of recipes, and of assistants those of `assistants.assistant_key`."""
 
 TWIN_SEED = 500_000
 """Added to a replicate's seed for the second teacher of the same architecture on the same split."""
@@ -80,13 +79,16 @@ def train_teachers(cell: Cell, directory: Path) -> list[Result]:
         {"data", "seed", "stem"} of each.
     """
     train = _train_side_by_side if is_stacked(cell.shared["architecture"]) else _train_alone
+    trained = zip(train(cell), cell.members, strict=True)
+    return [keep_logits(cell, model, member["data"], directory) for model, member in trained]
+
+
+def keep_logits(cell: Cell, model: Model, data: str, directory: Path) -> Result:
+    """Writes the network's answers to the cell's splits into `directory`/store; {"data", "seed", "stem"} of it."""
     store = LogitStore(directory / "store", create=True)
-    found = []
-    for model, member in zip(train(cell), cell.members, strict=True):
-        for split, views in _answered(cell, member["data"]):
-            _extract_patiently(model, split, store, views=views, policy=cell.shared["policy"])
-        found.append({"seed": model.card.seed, "stem": model.card.file_stem, "data": member["data"]})
-    return found
+    for split, views in _answered(cell, data):
+        _extract_patiently(model, split, store, views=views, policy=cell.shared["policy"])
+    return {"seed": model.card.seed, "stem": model.card.file_stem, "data": data}
 
 
 def _answered(cell: Cell, data: str) -> list[tuple[Split, int]]:
@@ -130,7 +132,7 @@ def _train_side_by_side(cell: Cell) -> list[Model]:
         stack,
         lambda index, epoch: inputs["train"][members, index],
         lambda logits, index: recipe_loss(recipe, logits, labels["train"][members, index]),
-        config=_length(TrainConfig(**cell.shared["training"]), recipe),
+        config=recipe.training(TrainConfig(**cell.shared["training"])),
         examples=len(first),
         order_seeds=seeds,
         evaluate=lambda network: (network(inputs["val"]).argmax(-1) == labels["val"]).float().mean(1),
@@ -143,10 +145,6 @@ def _train_side_by_side(cell: Cell) -> list[Model]:
         )
         models.append(Model(card=card, module=module))
     return models
-
-
-def _length(config: TrainConfig, recipe: Recipe) -> TrainConfig:
-    return shortened(config, share=recipe.amount) if recipe.kind == "early" else config
 
 
 def _extract_patiently(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,15 @@ def test_recipes_soften_as_they_say() -> None:
     assert "2 epochs" in early.model.card.note and early.model.card.family == "mlp/early0.2"
 
 
+def test_a_share_of_the_learning_rate_is_all_that_such_a_recipe_changes() -> None:
+    slow = train("lr0.3")
+    by_hand = train(config=replace(SHORT, learning_rate=0.3 * SHORT.learning_rate))
+    assert weights_sha256(slow.model.module) == weights_sha256(by_hand.model.module)
+    assert weights_sha256(slow.model.module) != weights_sha256(train().model.module)
+    assert (slow.model.card.model_id, slow.model.card.family) == ("mlp-16.lr0.3-s0", "mlp/lr0.3")
+    assert parse_recipe("lr.3") == parse_recipe("lr0.3")
+
+
 def test_smoothed_loss_is_the_mix_of_two_cross_entropies() -> None:
     from darkprobe.distill.teachers import _objective
 
@@ -107,7 +117,7 @@ def test_a_convolutional_teacher_takes_augmented_colour_images(tmp_path: Path) -
     assert all(torch.isfinite(p).all() for p in trained.model.module.parameters())
 
 
-@pytest.mark.parametrize("text", ["smooth", "ls", "ls1.5", "ls0.0", "early2", "plain0.1"])
+@pytest.mark.parametrize("text", ["smooth", "ls", "ls1.5", "ls0.0", "early2", "plain0.1", "lr3", "lr0"])
 def test_unknown_recipes_are_refused(text: str) -> None:
     with pytest.raises(InvalidValueError, match="`recipe` must be plain, early-stopped, tolerant"):
         parse_recipe(text)
