@@ -135,9 +135,7 @@ class Arms:
         by_label = {
             label: g.droplevel([0, 1, 2, 3]).sort_index() for label, g in control_values.groupby(level="control")
         }
-        for control in self.study.controls:
-            if control.label == control.against:
-                continue
+        for control in self.study.compared_controls:
             pair = pd.concat([by_label[control.label], by_label[control.against]], axis=1, join="inner")
             low, high = (e := mean_estimate((pair.iloc[:, 0] - pair.iloc[:, 1]).to_numpy(np.float64))).interval()
             came = "lower" if high < 0 else "higher" if low > 0 else "none"

@@ -52,8 +52,10 @@ def _methods(*, few: bool) -> tuple[MethodPlan, tuple[MethodPlan, ...]]:
     return reference, tuple(fixes)
 
 
-def _controls(*, few: bool) -> tuple[Control, ...]:
-    """Doses of distinctness at fixed p_y, a twin teacher, and teachers by other recipes."""
+def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
+    """Doses of distinctness at fixed p_y, a twin teacher, teachers by other recipes (one at a third of the learning
+    rate: is mismatch more than an undertrained or overtrained teacher?), and an assistant between teacher and student.
+    """
     doses = [
         Control(label=f"wrong classes x {f:g}", group="flattened at fixed p_y", method="cf-flatten",
                 parameters={"factor": f, **_HELD}, teacher_weight=0.9, expected="lower" if f < 1 else "open")
@@ -65,8 +67,10 @@ def _controls(*, few: bool) -> tuple[Control, ...]:
         *(
             Control(label=f"{recipe} teacher", group="teacher's recipe", edit="recipe", recipe=recipe,
                     parameters=_HELD, teacher_weight=0.9)
-            for recipe in (("ls0.1",) if few else ("ls0.1", "tolerant0.6", "early0.3"))
+            for recipe in (("ls0.1", "lr0.3") if few else ("ls0.1", "tolerant0.6", "early0.3", "lr0.3"))
         ),
+        Control(label="through an assistant (TAKD)", group="teacher assistant", edit="assistant",
+                edit_parameters={"architecture": assistant}, parameters=_HELD, teacher_weight=0.9),
     ]  # fmt: skip
     return (Control(label="clean", group="", parameters=_HELD, teacher_weight=0.9), *doses, *others)
 
@@ -98,7 +102,7 @@ def _plan(name: str, data: str, *, teachers: tuple[str, ...], student: str, edit
         pilot=2,
         confirm=6 if few else 8,
         twins=3,
-        controls=_controls(few=few),
+        controls=_controls(few=few, assistant=teachers[(len(teachers) - 1) // 2]),
         control_teacher=teachers[-1],
         scaled=said if few else "",
     )

@@ -28,7 +28,7 @@ class Cell:
     """One piece of work: members that run together.
 
     Attributes:
-        kind: which function runs it: "teachers" or "students".
+        kind: which function runs it: "teachers", "assistants" or "students".
         shared: JSON-ready values that determine the result of every member.
         members: what further determines each member's own result; they do not influence each other.
     """

@@ -76,7 +76,7 @@ def _difference(claim: str, said: str, difference: Values, study: Study, *, read
 
 def harmed_by(study: Study, control: Control) -> Control | None:
     """The control with the same edit whose students show the harm that this one repairs."""
-    if control.edit in ("none", "twin", "recipe"):
+    if control.edit in ("none", "twin", "recipe", "assistant"):
         return None
     same = [
         other

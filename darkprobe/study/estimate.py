@@ -13,6 +13,7 @@ from darkprobe.data import Split
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.loop import fit
 from darkprobe.distill.stack import Solo, Stack, can_stack
+from darkprobe.study.assistants import assistant_cells, assistant_key, assistants
 from darkprobe.study.choices import Choices, fix_teachers
 from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
@@ -37,7 +38,7 @@ class Estimate:
     """What a study will take.
 
     Attributes:
-        cells: number by kind: "teachers", "pilot students", "confirm students".
+        cells: number by kind: "teachers", "assistants" (where there are any), "pilot students", "confirm students".
         members: number of networks by the same kinds.
         seconds: of one core, by the same kinds.
         bytes: on disk.
@@ -61,7 +62,9 @@ class _AnyStem(dict[tuple[str, str, int], str]):
 
 
 def count_cells(study: Study) -> tuple[dict[str, int], dict[str, int]]:
-    """Number of cells and of members by kind, without running anything."""
+    """Number of cells and of networks by kind, those that the study has, without running anything; a network that
+    stands in two roles is trained once.
+    """
     stems = _AnyStem()
     any_choice = Choices(
         settings={
@@ -76,12 +79,13 @@ def count_cells(study: Study) -> tuple[dict[str, int], dict[str, int]]:
     confirm = {r: confirm_students(study, r, stems, choices=any_choice) for r in study.confirm_replicates}
     found = {
         "teachers": teacher_cells(study),
+        "assistants": list(assistant_cells(study, stems).values()),
         "pilot students": [c for r in pilot for c in student_cells(study, r, pilot[r], read_test=False)],
         "confirm students": [c for r in confirm for c in student_cells(study, r, confirm[r], read_test=True)],
     }
-    unique = {kind: {cell.key: cell for cell in cells}.values() for kind, cells in found.items()}
-    networks = {kind: sum(len(cell.members) for cell in cells) for kind, cells in found.items()}
-    return {kind: len(cells) for kind, cells in unique.items()}, networks
+    found = {kind: cells for kind, cells in found.items() if cells}
+    networks = {kind: len({address for cell in cells for address in cell.addresses}) for kind, cells in found.items()}
+    return {kind: len({cell.key for cell in cells}) for kind, cells in found.items()}, networks
 
 
 def estimate_study(study: Study) -> Estimate:
@@ -94,13 +98,16 @@ def estimate_study(study: Study) -> Estimate:
     seconds = dict.fromkeys(cells, 0.0)
     for architecture, width, count in _teacher_stacks(study):
         seconds["teachers"] += count * _stack_seconds(architecture, width, study.teacher_training, split)
+    for control in assistants(study):
+        alone = _stack_seconds(assistant_key(control, 0)[1], 1, study.teacher_training, split)
+        seconds["assistants"] += study.confirm * alone
     student: dict[int, float] = {}
     for kind in ("pilot students", "confirm students"):
         width = round(members[kind] / cells[kind]) if is_stacked(study.student) else 1
         if width not in student:
             student[width] = _stack_seconds(study.student, width, study.student_training, split)
         seconds[kind] = cells[kind] * student[width]
-    logits = members["teachers"] * 4 * split.num_classes
+    logits = (members["teachers"] + members.get("assistants", 0)) * 4 * split.num_classes
     examples = (1 + study.views) * len(split) + len(study_split(study, 0, "test"))
     students = members["pilot students"] + members["confirm students"]
     return Estimate(cells=cells, members=members, seconds=seconds, bytes=logits * examples + _STUDENT_BYTES * students)

@@ -45,7 +45,7 @@ def write_outputs(study: Study, directory: Path, *, rows: list[dict[str, Any]], 
         "effects": arms.effects(found),
         "teachers": soft.accuracy(),
         "levels": soft.levels(),
-        **({"controls": arms.controls()} if study.controls else {}),
+        **({"controls": arms.controls()} if study.compared_controls else {}),
     }
     facts = provenance(
         study=study.name,

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from darkprobe.data import Split, load_split
-from darkprobe.study.plan import Study
+from darkprobe.study.plan import Control, Study
 
 _SMOKE = {"train": 128, "val": 64, "test": 64}
 """Examples of each role in a smoke run on data that replicates share."""
@@ -50,6 +50,7 @@ def for_smoke(study: Study) -> Study:
         teachers=small.teachers[:2],
         fix_teachers=(),
         control_teacher=small.teachers[1] if small.controls else "",
+        controls=tuple(_assisted_by(control, small.teachers[0]) for control in small.controls),
         reference=dataclasses.replace(small.reference, grid=_two(study)),
         fixes=tuple(dataclasses.replace(plan, grid=plan.grid[:2]) for plan in small.fixes),
         confirm=2,
@@ -58,6 +59,13 @@ def for_smoke(study: Study) -> Study:
         **parts,
         **training,
     )
+
+
+def _assisted_by(control: Control, assistant: str) -> Control:
+    """The control; where an assistant teaches, the one of this architecture."""
+    if control.edit != "assistant":
+        return control
+    return dataclasses.replace(control, edit_parameters={"architecture": assistant})
 
 
 def _two(study: Study) -> tuple[dict[str, int | float | str], ...]:

@@ -35,10 +35,11 @@ class Control:
     Attributes:
         label: what the row is called, unique in the study.
         group: rows of one group stand together in the figure.
-        edit: name of the edit of the teacher's logits (`darkprobe.targets`), "none", "twin" for another seed, or
-            "recipe" for a teacher of the same architecture trained by `recipe`.
-        recipe: of edit "recipe": ls0.1, tolerant0.6 or early0.3 (`darkprobe zoo train --recipe`).
-        edit_parameters: of the edit.
+        edit: name of the edit of the teacher's logits (`darkprobe.targets`), "none", "twin" for another seed,
+            "recipe" for a teacher of the same architecture trained by `recipe`, or "assistant" for a smaller network
+            that the control teacher taught first, by this control's method (TAKD).
+        recipe: of edit "recipe": ls0.1, tolerant0.6, early0.3 or lr0.3 (`darkprobe zoo train --recipe`).
+        edit_parameters: of the edit; of "assistant" its `architecture`, a teacher below the control teacher.
         method, parameters: how the student learns from it.
         teacher_weight: as in `MethodPlan`.
         against: label of the control it is compared with.
@@ -73,7 +74,7 @@ class Study:
         student: architecture of the student.
         teacher_training, student_training: how they are trained.
         reference: the method that fixes are compared with; its grid is over the temperature.
-        fixes: the methods that are to beat it, each with as many settings as the reference.
+        fixes: the methods that are to beat it, one or more, each with as many settings as the reference.
         fix_teachers: teachers on which fixes are tried; the largest is always among them.
         fixed_temperature: the one temperature of the comparison without tuning; among the reference's settings.
         pilot, confirm: replicates on which choices are made, and others on which they are tested once.
@@ -129,9 +130,13 @@ class Study:
                 )
         rules = {
             "teachers": (len(self.teachers) >= 2, "two or more architectures, smallest first"),
+            "fixes": (len(self.fixes) >= 1, "one method or more to compare with the reference"),
             "pilot": (self.pilot >= 1, "at least 1"),
             "confirm": (self.confirm >= 2, "at least 2"),
-            "twins": (0 <= self.twins <= self.confirm, "between 0 and `confirm`"),
+            "twins": (
+                2 * any(control.edit == "twin" for control in self.controls) <= self.twins <= self.confirm,
+                "between 0 (2 where a control is a twin) and `confirm`",
+            ),
             "fix_teachers": (set(self.fix_teachers) <= set(self.teachers), "some of `teachers`"),
             "control_teacher": (not self.controls or self.control_teacher in self.teachers, "one of `teachers`"),
             "views": (bool(self.views) == (self.policy != "clean"), "at least 1 with an augmentation, 0 without"),
@@ -177,6 +182,11 @@ class Study:
     def recipes(self) -> tuple[str, ...]:
         """Recipes by which the control teacher's architecture is trained besides the plain one."""
         return tuple(dict.fromkeys(control.recipe for control in self.controls if control.edit == "recipe"))
+
+    @property
+    def compared_controls(self) -> tuple[Control, ...]:
+        """The controls that are compared with another; the one that the others are compared with is not."""
+        return tuple(control for control in self.controls if control.label != control.against)
 
     @property
     def caution(self) -> str:

@@ -8,7 +8,7 @@ from darkprobe.distill.methods import METHODS
 from darkprobe.distill.teachers import parse_recipe
 from darkprobe.errors import InvalidValueError
 from darkprobe.study.objective import EDITS
-from darkprobe.study.plan import Study
+from darkprobe.study.plan import Control, Study
 from darkprobe.study.teachers import is_stacked
 from darkprobe.zoo import find_architecture
 
@@ -32,10 +32,17 @@ def check_names(study: Study) -> None:
             "side on the examples themselves. Leave policy and views out."
         )
     for control in study.controls:
-        check_choice("edit", control.edit, ["none", "twin", "recipe", *(EDITS if stacked else ())])
+        check_choice("edit", control.edit, ["none", "twin", "recipe", "assistant", *(EDITS if stacked else ())])
         check_choice("control", control.against, labels)
         if control.edit == "recipe":
             parse_recipe(control.recipe)
+        if control.edit == "assistant":
+            smaller = study.teachers[: study.teachers.index(study.control_teacher)]
+            check_choice("assistant (edit_parameters.architecture)", _assistant(control), smaller)
+
+
+def _assistant(control: Control) -> str:
+    return str(control.edit_parameters.get("architecture", ""))
 
 
 def _check_method(method: str, parameters: Collection[str]) -> None:

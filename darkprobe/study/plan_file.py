@@ -59,12 +59,13 @@ def study_from(values: Mapping[str, Any], *, source: str) -> Study:
     except ValidationError as errors:
         error = errors.errors()[0]
         place = ".".join(str(part) for part in error["loc"])
+        came = "none" if error["type"] == "missing" else repr(error["input"])  # not all that stands around it
         if error["type"] == "value_error":  # one of our own, from the record's own checks
             refusal: Exception = error["ctx"]["error"]
             refusal.add_note(f"(in {source})")
             raise refusal from None
         raise InvalidTypeError(
-            f"read_study: `{place}` of {source} must be right, got {error['input']!r}: {error['msg']}. Correct it."
+            f"read_study: `{place}` of {source} must be right, got {came}: {error['msg']}. Correct it."
         ) from None
 
 

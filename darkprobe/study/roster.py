@@ -1,5 +1,6 @@
 """Which students a study trains: on the pilot every setting of every method, after it what was chosen."""
 
+from darkprobe.study.assistants import assistant_key
 from darkprobe.study.choices import Choices, fix_teachers
 from darkprobe.study.plan import Control, Parameters, Study
 from darkprobe.study.students import Student
@@ -57,12 +58,14 @@ def _student(
 
 
 def _control_student(study: Study, replicate: int, control: Control, *, stems: Stems) -> Student:
+    seed, assisted = study.replicate_seed(replicate), control.edit == "assistant"
     role = {"twin": "twin", "recipe": control.recipe}.get(control.edit, "teacher")
+    key = assistant_key(control, seed) if assisted else (role, study.control_teacher, seed)
     return Student(
-        teacher=study.control_teacher,
-        stem=stems[role, study.control_teacher, study.replicate_seed(replicate)],
-        edit=control.edit if role == "teacher" else "none",
-        edit_parameters=control.edit_parameters,
+        teacher=key[1],
+        stem=stems[key],
+        edit="none" if assisted or role != "teacher" else control.edit,
+        edit_parameters={} if assisted else control.edit_parameters,
         method=control.method,
         parameters=control.parameters,
         teacher_weight=control.teacher_weight,

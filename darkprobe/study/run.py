@@ -1,4 +1,4 @@
-"""`run_study`: teachers, pilot, choices, confirm, verdicts. Read it top to bottom."""
+"""`run_study`: teachers and assistants, pilot, choices, confirm, verdicts. Read it top to bottom."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from darkprobe.errors import InvalidValueError
 from darkprobe.files import write_json
-from darkprobe.study.cells import Cell, Ledger, Result, run_cells
+from darkprobe.study.assistants import assistant_cells, train_assistants
+from darkprobe.study.cells import Cell, Ledger, Result, Work, run_cells
 from darkprobe.study.choices import choose
 from darkprobe.study.engine import engine
 from darkprobe.study.outputs import write_outputs
@@ -65,6 +66,7 @@ def run_study(
     with engine(workers=workers, dask=dask) as executor, _progress(shown=progress) as bar:
         run = _Run(study, Ledger(directory), executor, bar, patience)
         stems = run.teachers()
+        stems |= run.assistants(stems)
         pilot = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}
         rows = run.students(pilot, phase="pilot")
         choices = choose(study, to_table(rows))
@@ -85,6 +87,13 @@ def check_directory(directory: Path) -> None:
         )
 
 
+_WORK: dict[str, Work] = {
+    "teachers": train_teachers,
+    "assistants": train_assistants,
+    "students": train_students,
+}
+
+
 def work(cell: Cell, directory: Path) -> list[Result]:
     """Runs one cell on one thread, so that its bits do not depend on how many workers there are.
 
@@ -95,7 +104,7 @@ def work(cell: Cell, directory: Path) -> list[Result]:
     torch.set_num_threads(1)
     begun = time.perf_counter()
     try:
-        results = {"teachers": train_teachers, "students": train_students}[cell.kind](cell, directory)
+        results = _WORK[cell.kind](cell, directory)
     finally:
         torch.set_num_threads(threads)
     seconds = (time.perf_counter() - begun) / len(results)
@@ -121,9 +130,17 @@ class _Run:
 
     def teachers(self) -> Stems:
         cells = sorted(teacher_cells(self.study), key=lambda cell: -len(cell.members))
+        return stems_of(cells, self._with_logits(cells, "training teachers"))
+
+    def assistants(self, stems: Stems) -> Stems:
+        cells = assistant_cells(self.study, stems)
+        results = self._with_logits(list(cells.values()), "training assistants") if cells else []
+        return {key: result["stem"] for key, (result,) in zip(cells, results, strict=True)}
+
+    def _with_logits(self, cells: list[Cell], what: str) -> list[list[Result]]:
         for cell in cells:  # a result without its logits (a store that was deleted) is run again
             self.ledger.forget(cell, unless=partial(have_logits, cell, self.ledger.directory))
-        return stems_of(cells, self.cells(cells, "training teachers"))
+        return self.cells(cells, what)
 
     def students(self, students: dict[int, list[Student]], *, phase: str) -> list[dict[str, Any]]:
         read_test = phase == "confirm"
@@ -140,7 +157,7 @@ class _Run:
 @contextmanager
 def _progress(*, shown: bool) -> Iterator[Bar]:
     columns = (
-        TextColumn("{task.description:<18}"),
+        TextColumn("{task.description:<19}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),

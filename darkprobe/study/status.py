@@ -9,6 +9,7 @@ from typing import Any
 
 from darkprobe.errors import DataError
 from darkprobe.files import read_json
+from darkprobe.study.assistants import assistant_cells
 from darkprobe.study.cells import Cell, Ledger, Result
 from darkprobe.study.choices import choose
 from darkprobe.study.estimate import count_cells
@@ -19,8 +20,6 @@ from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
 from darkprobe.study.students import student_cells
 from darkprobe.study.teachers import stems_of, teacher_cells
-
-KINDS = ("teachers", "pilot students", "confirm students")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +46,11 @@ class Status:
     def seconds_left(self) -> float | None:
         """Seconds to the end at the number of cells that run now (at least one); None where nothing tells it yet.
 
-        Students on the pilot and after it cost the same, so that either tells the other.
+        Students on the pilot and after it cost the same, so that either tells the other; an assistant is taken to cost
+        what a teacher does until the first is trained.
         """
         each = dict(self.seconds_each)
+        each["assistants"] = each.get("assistants") or each["teachers"]
         each["pilot students"] = each["pilot students"] or each["confirm students"]
         each["confirm students"] = each["confirm students"] or each["pilot students"]
         needed = [kind for kind, left in self.left.items() if left]
@@ -78,29 +79,34 @@ def study_status(directory: Path | str) -> Status:
     """Networks done, left and their cost, and the cells that run now."""
     directory = Path(directory)
     study, ledger = read_plan(directory), Ledger(directory)
-    found = dict(zip(KINDS, _stored(study, ledger), strict=True))
-    seconds = {kind: [r["seconds"] for r in results] for kind, results in found.items()}
+    total, stored = count_cells(study)[1], _stored(study, ledger)
+    seconds = {kind: [r["seconds"] for r in stored.get(kind, [])] for kind in total}
     return Status(
-        total=count_cells(study)[1],
-        done={kind: len(results) for kind, results in found.items()},
+        total=total,
+        done={kind: len(found) for kind, found in seconds.items()},
         seconds_each={kind: sum(s) / len(s) if s else None for kind, s in seconds.items()},
         running=_running(directory),
     )
 
 
-def _stored(study: Study, ledger: Ledger) -> tuple[list[Result], list[Result], list[Result]]:
-    """Stored results of teachers, pilot and confirm students; what waits for an earlier phase has none."""
+def _stored(study: Study, ledger: Ledger) -> dict[str, list[Result]]:
+    """Stored results by kind; what waits for an earlier phase has none."""
     cells = teacher_cells(study)
-    teachers = _present(cells, ledger)
+    found = {"teachers": _present(cells, ledger)}
     if any(ledger.missing(cell) for cell in cells):
-        return teachers, [], []
+        return found
     stems = stems_of(cells, [ledger.results(cell) for cell in cells])
+    helping = assistant_cells(study, stems)
+    found["assistants"] = _present(list(helping.values()), ledger)
+    if any(ledger.missing(cell) for cell in helping.values()):
+        return found
+    stems |= {key: ledger.results(cell)[0]["stem"] for key, cell in helping.items()}
     chosen = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}
     cells_of = {r: student_cells(study, r, students, read_test=False) for r, students in chosen.items()}
     pilot_cells = [cell for some in cells_of.values() for cell in some]
-    pilot = _present(pilot_cells, ledger)
+    found["pilot students"] = _present(pilot_cells, ledger)
     if any(ledger.missing(cell) for cell in pilot_cells):
-        return teachers, pilot, []
+        return found
     rows: list[dict[str, Any]] = []
     for r, students in chosen.items():
         dataset = study_split(study, r, "val").dataset
@@ -112,11 +118,14 @@ def _stored(study: Study, ledger: Ledger) -> tuple[list[Result], list[Result], l
         for r in study.confirm_replicates
         for cell in student_cells(study, r, confirm_students(study, r, stems, choices=choices), read_test=True)
     ]
-    return teachers, pilot, _present(last, ledger)
+    found["confirm students"] = _present(last, ledger)
+    return found
 
 
 def _present(cells: list[Cell], ledger: Ledger) -> list[Result]:
-    return [ledger[address] for cell in cells for address in cell.addresses if address in ledger]
+    """Stored results of the cells' networks, each once."""
+    addresses = dict.fromkeys(address for cell in cells for address in cell.addresses)
+    return [ledger[address] for address in addresses if address in ledger]
 
 
 def _running(directory: Path) -> int:

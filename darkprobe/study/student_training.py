@@ -11,6 +11,7 @@ from torch import Tensor
 from darkprobe.data import Split
 from darkprobe.distill import DistillConfig, distill
 from darkprobe.distill.config import TrainConfig
+from darkprobe.distill.graduation import Distilled
 from darkprobe.distill.loop import fit
 from darkprobe.distill.stack import Stack
 from darkprobe.store import LogitStore
@@ -91,13 +92,13 @@ def _entropy(logits: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs).sum(-1).mean(-1)
 
 
-def train_alone(shared: Mapping[str, Any], student: Student, parts: Mapping[str, Split], directory: Path) -> Result:
-    """Trains one student that cannot be stacked, on the views its teacher answered for, and returns its row."""
+def distilled(shared: Mapping[str, Any], student: Student, parts: Mapping[str, Split], directory: Path) -> Distilled:
+    """One network trained alone, on the views its teacher answered for."""
     split = VIEWS_SPLIT if shared["policy"] != "clean" else "train"
     entries = LogitStore(directory / "store").entries(parts["train"].dataset, split) if student.stem else ()
     teacher = next((entry for entry in entries if entry.card.file_stem == student.stem), None)
     ce_weight, teacher_weight = student.loss_weights
-    found = distill(
+    return distill(
         shared["architecture"],
         parts["train"],
         teacher,
@@ -114,6 +115,11 @@ def train_alone(shared: Mapping[str, Any], student: Student, parts: Mapping[str,
         ),
         device="cpu",
     )
+
+
+def train_alone(shared: Mapping[str, Any], student: Student, parts: Mapping[str, Split], directory: Path) -> Result:
+    """Trains one student that cannot be stacked and returns its row."""
+    found = distilled(shared, student, parts, directory)
     row: Result = {
         "val_last": found.val_last,
         "val_selected": found.val_selected,

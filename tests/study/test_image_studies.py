@@ -110,8 +110,8 @@ def test_a_part_goes_by_the_name_of_its_role() -> None:
 
 
 def test_the_estimate_times_networks_alone() -> None:
-    study = dataclasses.replace(
-        for_smoke(dataclasses.replace(find_study("cifar10"), data="study-blobs", train="train[:128]",
-                                      val="train[128:]")), fixes=())  # fmt: skip
-    found = estimate_study(study)
+    images = dataclasses.replace(find_study("cifar10"), data="study-blobs", train="train[:128]", val="train[128:]")
+    small = for_smoke(images)
+    found = estimate_study(dataclasses.replace(small, fixes=small.fixes[:1]))
+    assert set(found.seconds) == {"teachers", "assistants", "pilot students", "confirm students"}
     assert all(seconds > 0 for seconds in found.seconds.values()) and found.bytes > 0

@@ -122,8 +122,10 @@ def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"teachers": ("mlp-8",)}, "`teachers` must be two or more"),
+        ({"fixes": ()}, "`fixes` must be one method or more"),
         ({"fixed_temperature": 3.0}, "`fixed_temperature` must be among"),
         ({"twins": 9}, "`twins` must be between 0"),
+        ({"twins": 1}, "2 where a control is a twin"),
         ({"fixes": (MethodPlan(method="ttm", grid=({"gamma": 0.5},)),)}, "same number of settings"),
         ({"control_teacher": "mlp-512"}, "`control_teacher` must be one of"),
     ],
