@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 from sklearn.datasets import load_digits
 
 from darkprobe.data import SyntheticConfig, list_data, load_split, register_data, synthetic_split
@@ -91,6 +92,22 @@ def test_synthetic_score_of_one_example_by_hand() -> None:
     t = class_directions(config) @ x[0]
     expected = t + 0.3 * (np.sin(a[0] * t + b[0]) + np.sin(a[1] * t + b[1]))
     np.testing.assert_allclose(class_scores(config, x)[0], expected)
+
+
+def test_label_noise_replaces_its_share_of_training_and_validation_labels_and_nothing_else() -> None:
+    sizes = {"classes": 10, "train": 20_000, "val": 20_000, "test": 2_000}
+    clean, noisy = SyntheticConfig(**sizes), SyntheticConfig(**sizes, label_noise=0.3)
+    for part in ("train", "val"):
+        true, given = synthetic_split(clean, part), synthetic_split(noisy, part)
+        np.testing.assert_array_equal(true.inputs, given.inputs)
+        changed = true.labels != given.labels
+        expected = 0.3 * 9 / 10  # a label drawn from all classes is the old one in a tenth of the draws
+        assert abs(changed.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / len(changed))
+        drawn = np.bincount((given.labels - true.labels)[changed] % 10, minlength=10)
+        assert drawn[0] == 0 and chisquare(drawn[1:]).pvalue > 1e-3  # to every other class alike
+    np.testing.assert_array_equal(synthetic_split(clean, "test").labels, synthetic_split(noisy, "test").labels)
+    assert noisy.dataset != clean.dataset
+    assert load_split("synthetic:0,label_noise=0.3", "val").fingerprint != load_split("synthetic", "val").fingerprint
 
 
 def test_synthetic_seeds_and_splits_share_nothing() -> None:

@@ -26,6 +26,22 @@ def test_a_chain_holds_when_its_weakest_link_does() -> None:
     assert chain("H6", accuracy={"kd": base, "ttm": base}, largest="t", delta=0.005) is None
 
 
+def test_relations_and_confidence_must_both_add_to_be_confirmed() -> None:
+    """H5 on its own methods: KD over KD-pt over LS, and KD-sim over LS; one link that fails is enough to refute."""
+    base = RNG.normal(0.9, 0.01, 20)
+    gains = {"ls": 0.0, "kd-pt": 0.02, "kd": 0.05, "kd-sim": 0.03}
+    arms = {name: base + gain + RNG.normal(0, 0.002, 20) for name, gain in gains.items()}
+    both = chain("H5", accuracy=arms, largest="t", delta=0.005)
+    confidence_adds_nothing = chain(
+        "H5", accuracy={**arms, "kd-pt": arms["ls"] - 0.01 + RNG.normal(0, 0.002, 20)}, largest="t", delta=0.005
+    )
+    assert both is not None and confidence_adds_nothing is not None
+    assert [row["what"] for row in both.detail] == ["kd - kd-pt", "kd-pt - ls", "kd-sim - ls"]
+    assert "kd-pt minus with ls" in confidence_adds_nothing.quantity
+    words = [verdicts([f], fresh_splits=True)["H5"]["verdict"] for f in (both, confidence_adds_nothing)]
+    assert words == ["confirmed", "refuted"]
+
+
 def test_calibration_is_correlated_within_replicates() -> None:
     ece, accuracy = RNG.random((12, 6)), RNG.random((12, 6))
     accuracy[:, 0] = accuracy[:, 1]  # ties
