@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer examples and repeats")
     parser.add_argument("--data", type=Path, help="folder with train-*.parquet")
     options = parser.parse_args()
-    split = noise(1_000 if options.quick else 10_000)
+    split = noise(BATCH if options.quick else 10_000)
     bench_views(split, repeats=5 if options.quick else 50)
     if options.data:
         bench_decoding(options.data)
