@@ -1,5 +1,8 @@
-"""Advice from soft labels whose best temperature is known by construction; its score against outcomes made by hand."""
+"""Advice from soft labels whose best temperature is known by construction; its score against outcomes made by hand; and
+what the documentation says of that score, against the tables.
+"""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +14,14 @@ from typer.testing import CliRunner
 from darkprobe import advise
 from darkprobe.cli import app
 from darkprobe.errors import DataError, InvalidValueError
-from darkprobe.study import backtest
+from darkprobe.study import backtest, read_study
 from darkprobe.study.backtest import BASELINES, conclusion
 from darkprobe.study.best_temperature import TEMPERATURES, temperature_of_most_distinct
 from darkprobe.study.outcomes import read_outcome
 from darkprobe.study.profiles import Profile
 from darkprobe.study.rule import Case, learn, read_rule, reference_arm, write_rule
 
+ROOT = Path(__file__).resolve().parents[2]
 RNG = np.random.default_rng(5)
 LABELS = RNG.integers(0, 8, 400)
 LOGITS = RNG.normal(size=(400, 8)) + 6.0 * np.eye(8)[LABELS]
@@ -154,3 +158,59 @@ def test_it_says_when_it_is_no_better() -> None:
     assert "advice: does not beat the best of the four baselines over 2 studies" in conclusion(pd.DataFrame(rows))
     with pytest.raises(InvalidValueError, match="1 or more finished studies"):
         backtest([])
+
+
+def regrets() -> pd.DataFrame:
+    """Points of regret, (study, rule), as committed."""
+    table = pd.read_csv(ROOT / "benchmarks" / "backtest" / "regret.csv")
+    return 100 * table.pivot(index="study", columns="rule", values="regret")
+
+
+def test_the_documentation_says_of_the_advice_what_its_tables_say() -> None:
+    said = " ".join((ROOT / "docs" / "studies.md").read_text().split())
+    table, points = pd.read_csv(ROOT / "benchmarks" / "backtest" / "regret.csv"), regrets()
+    taught, untaught = conclusion(table).splitlines()
+    best = points[list(BASELINES)].mean().idxmin()
+    low, high = taught.split("points (")[-1].rstrip(").").split(" to ")
+    for sentence in (
+        f"Over these {len(points)} studies the taught advice lost {points['advice'].mean():.2f} points",
+        f"({best} teacher, T = 4) {points[best].mean():.2f}; it lost less in {(points['advice'] < points[best]).sum()} "
+        f"of {len(points)} studies, by {(points[best] - points['advice']).mean():.2f} points",
+        f"(95 % interval over studies {low} to {high})",
+        f"Untaught it lost {points['untaught'].mean():.2f} points",
+        f"interval of its gain, {untaught.split('points (')[-1].split(')')[0]}, holds 0",
+    ):
+        assert sentence in said
+    assert "the interval holds 0" in untaught and "the interval holds 0" not in taught
+
+
+def test_the_documentation_says_where_the_advice_fails_and_what_was_new() -> None:
+    said = " ".join((ROOT / "docs" / "studies.md").read_text().split())
+    points, folder = regrets(), ROOT / "benchmarks" / "backtest"
+    new, lost = points.loc["synthetic-many"], points.loc["synthetic-noise"]
+    assert (
+        f"There the taught advice lost {new['advice']:.2f} points, the best simple rule "
+        f"{new[list(BASELINES)].min():.2f}, and the untaught advice {new['untaught']:.2f} as well" in said
+    )
+    assert f"lost {lost['advice']:.2f} points, the most accurate teacher at T = 4, there the smallest, " in said
+    assert f"there the smallest, {lost['most accurate']:.2f}." in said
+    assert points.index[points["advice"] > points[list(BASELINES)].min(axis=1)].tolist() == ["synthetic-noise"]
+    table = pd.read_csv(folder / "regret.csv").set_index(["study", "rule"])["teacher"]
+    plans = {study: read_study(folder / f"{study}.toml") for study in points.index}
+    assert all(table[study, "advice"] == plan.teachers[-1] for study, plan in plans.items())
+    assert table["synthetic-noise", "most accurate"] == plans["synthetic-noise"].teachers[0]
+    losses = pd.read_csv(folder / "temperatures.csv")
+    each, mean = losses[losses["teacher"] != "all"], losses[losses["teacher"] == "all"].groupby("rule")["loss"].mean()
+    used = each.loc[each["rule"] == "advice", "used"]
+    assert f"T = {used.iloc[0]:g} for all {len(used)} teachers" in said and used.nunique() == 1
+    assert (
+        f"that lost {100 * mean['advice']:.2f} points on average, T = 4 lost {100 * mean['T = 4']:.2f} and the "
+        f"untaught prediction {100 * mean['untaught']:.2f}." in said
+    )
+
+
+def test_the_tables_of_the_backtest_are_of_one_run_over_all_plans() -> None:
+    folder = ROOT / "benchmarks" / "backtest"
+    facts = json.loads((folder / "provenance.json").read_text())
+    assert facts["studies"] == sorted(path.stem for path in folder.glob("*.toml")) == regrets().index.tolist()
+    assert "\n".join(facts["conclusion"]) == conclusion(pd.read_csv(folder / "regret.csv"))
