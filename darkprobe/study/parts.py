@@ -7,7 +7,7 @@ from typing import Any
 from darkprobe.data import Split, load_split
 from darkprobe.study.plan import Control, Study
 
-_SMOKE = {"train": 128, "val": 64, "test": 64}
+_SMOKE = {"train": 32, "val": 32, "test": 32}
 """Examples of each role in a smoke run on data that replicates share."""
 
 
@@ -42,7 +42,7 @@ def for_smoke(study: Study) -> Study:
         start = max(0, n - size) if role == "val" else 0
         parts[role] = f"{whole}[{start}:{min(n, start + size)}]"
     training: dict[str, Any] = {
-        name: dataclasses.replace(getattr(small, name), epochs=1, batch_size=32, evaluations=1)
+        name: dataclasses.replace(getattr(small, name), epochs=1, batch_size=16, evaluations=1)
         for name in ("teacher_training", "student_training")
     }
     return dataclasses.replace(

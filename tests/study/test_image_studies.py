@@ -71,7 +71,7 @@ def test_a_smoke_run_from_teachers_to_verdicts(tmp_path: Path) -> None:
                                 controls=tuple(c for c in small.controls if c.edit in ("none", "recipe"))[:4], twins=0,
                                 train="train[:64]")  # fmt: skip
     check_names(small)
-    assert small.parts == {"train": "train[:64]", "val": "train[96:160]", "test": "test[0:64]"}
+    assert small.parts == {"train": "train[:64]", "val": "train[128:160]", "test": "test[0:32]"}
     cells, networks = count_cells(small)
     out = run_study(small, tmp_path / "out", workers=1, progress=False)
     assert len(list((out / "cells").glob("*.json"))) == sum(cells.values()) <= sum(networks.values())
