@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -219,8 +220,9 @@ def test_kills_at_random_moments_change_no_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.trust
-def test_two_hundred_kills_change_no_byte(tmp_path: Path) -> None:
+def test_two_hundred_kills_change_no_byte(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     assert "every file as the unbroken one" in kill_and_resume(tmp_path, kills=200)
+    record_property("trust", ["faults injected", 200])
 
 
 def darkprobe(*arguments: object) -> "subprocess.Popen[str]":

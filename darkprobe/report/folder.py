@@ -19,11 +19,35 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from darkprobe.errors import DataError
 from darkprobe.files import read_json
 
 PICTURES = (".svg", ".png")
+MEASURED = ("profile", "accuracy", "effects", "controls", "teachers")
+"""Tables whose numbers the page draws or writes anew."""
+NUMBERS = ("value", "effect", "test_accuracy", "low", "high", "n", "parameters", "temperature")
+
+
+class _Verdict(BaseModel):
+    """What the page reckons with; everything else it only spells."""
+
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    p_adjusted: float | None = None
+    more_seeds: int | None = None
+    detail: list[dict[str, Any]] = []
+
+
+class _Provenance(BaseModel):
+    versions: dict[str, Any] = {}
+
+
+class _Plan(BaseModel):
+    provenance: _Provenance = _Provenance()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +105,8 @@ def read_study_folder(directory: Path | str) -> StudyFolder:
     runs = directory / "runs.csv"
     return StudyFolder(
         directory=directory,
-        plan=_read_object(directory / "study.json"),
-        verdicts=_read_object(directory / "verdicts.json"),
+        plan=_read_object(directory / "study.json", _Plan),
+        verdicts=_read_object(directory / "verdicts.json", dict[str, _Verdict]),
         runs=_read_table(runs) if runs.is_file() else None,
         tables={path.stem: _read_table(path) for path in sorted((directory / "tables").glob("*.csv"))},
         pictures=_pictures(directory / "figures"),
@@ -90,19 +114,36 @@ def read_study_folder(directory: Path | str) -> StudyFolder:
     )
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    return read_json(path, who="write_report") if path.is_file() else {}
+def _read_object(path: Path, form: Any = dict[str, Any]) -> dict[str, Any]:
+    found = read_json(path, who="write_report") if path.is_file() else {}
+    try:
+        TypeAdapter(form).validate_python(found, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"write_report: {path.name} must be as a study writes it, got {str(first['input'])[:80]!r} at {place} "
+            f"({first['msg']}). Run the study again: it writes its results anew."
+        ) from error
+    return found
 
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
+        found = pd.read_csv(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise DataError(
             f"write_report: {path.name} must be a table (CSV), got something else ({error}). Run the study again."
         ) from error
+    for name in NUMBERS if path.stem in MEASURED else ():
+        if name in found and not (pd.api.types.is_numeric_dtype(found[name]) or found[name].isna().all()):
+            raise DataError(
+                f"write_report: column {name} of {path.name} must hold numbers, got something else. Run the study "
+                "again: it writes its results anew."
+            )
+    return found
 
 
 def _pictures(directory: Path) -> tuple[Picture, ...]:

@@ -1,20 +1,18 @@
 """A study of more than two hundred cells on three Dask workers, one killed every few seconds, the driver twice."""
 
-import dataclasses
 import os
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from killing import kill_driver, killing
 from small_study import MANY
-from test_dask import distributed, killing
 
 from darkprobe.study import run_study, study_status
 from darkprobe.study.estimate import count_cells
 
+distributed = pytest.importorskip("distributed")
 pytestmark = [
     pytest.mark.trust,
     pytest.mark.filterwarnings("ignore"),  # killed workers leave open sockets behind, which is the point
@@ -24,20 +22,9 @@ KILL_EVERY = float(os.environ.get("DARKPROBE_KILL_EVERY", "5"))
 """Seconds; give more where a worker needs longer than that to start."""
 
 
-def kill_driver(address: str, out: Path, *, after: int) -> None:
-    """Runs the study in a process of its own and kills that when it has written so many more cells."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from small_study import MANY; "
-    code += f"from darkprobe.study import run_study; run_study(MANY, {str(out)!r}, dask={address!r}, progress=False)"
-    already = len(list((out / "cells").glob("*.json")))
-    driver = subprocess.Popen([sys.executable, "-c", code])
-    while len(list((out / "cells").glob("*.json"))) < already + after and driver.poll() is None:
-        time.sleep(0.05)
-    assert driver.poll() is None, "the driver ended before it could be killed"
-    driver.kill()
-    driver.wait()
-
-
-def test_two_hundred_cells_survive_killed_workers_and_a_driver_killed_twice(tmp_path: Path) -> None:
+def test_two_hundred_cells_survive_killed_workers_and_a_driver_killed_twice(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     import dask
 
     assert sum(count_cells(MANY)[0].values()) >= 200
@@ -49,7 +36,7 @@ def test_two_hundred_cells_survive_killed_workers_and_a_driver_killed_twice(tmp_
         killing(cluster, every=KILL_EVERY) as killed,
     ):
         for _ in range(2):
-            kill_driver(cluster.scheduler_address, out, after=40)
+            kill_driver("MANY", cluster.scheduler_address, out, after=40)
         run_study(MANY, out, dask=cluster.scheduler_address, progress=False)
     assert len(killed) >= 3
     assert (out / "verdicts.json").read_bytes() == (undisturbed / "verdicts.json").read_bytes()
@@ -57,4 +44,4 @@ def test_two_hundred_cells_survive_killed_workers_and_a_driver_killed_twice(tmp_
     pd.testing.assert_frame_equal(now, before, check_exact=True)
     assert not now.duplicated(["replicate", "teacher", "edit", "control", "method", "parameters"]).any()
     assert study_status(out).left == dict.fromkeys(study_status(out).total, 0)
-    print(f"killed {len(killed)} workers; {dataclasses.asdict(study_status(out))['total']}")
+    record_property("trust", ["faults injected", len(killed) + 2])

@@ -7,6 +7,8 @@ import pytest
 
 KEYS = ("inputs tried", "faults injected", "lost results", "crashes", "silent wrongs")
 TALLY = "trust"
+OF_FAULTS = ("test_faults", "test_dask", "kill")
+"""What names of tests of faults hold."""
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def tally(record_property: Any) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the table. A test of a fault that passed is one fault injected and nothing lost; one that failed lost."""
+    """Prints the table. Tests of faults say how many they injected, or injected one; one that fails lost something."""
     table = Counter(dict.fromkeys(KEYS, 0))
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, []):
@@ -30,8 +32,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             told = [value for name, value in report.user_properties if name == TALLY]
             for key, count in told:
                 table[key] += count
-            if "test_faults" in report.nodeid:
-                table["faults injected"] += 1
+            if any(word in report.nodeid for word in OF_FAULTS):
+                table["faults injected"] += not told
                 table["lost results"] += outcome == "failed"
     if table["inputs tried"] or table["faults injected"]:
         terminalreporter.section("trust")
