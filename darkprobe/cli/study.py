@@ -44,7 +44,7 @@ def status(directory: Path = typer.Argument(..., help="The --out of `darkprobe v
     if not any(found.left.values()):
         typer.echo("all networks are trained")
     elif found.seconds_left is None:
-        typer.echo("the end cannot be told before the first networks are trained")
+        typer.echo("the end cannot be told before the first teachers and students are trained")
     else:
         end = datetime.now().astimezone() + timedelta(seconds=found.seconds_left)
         what = "estimated end" if found.running else "stopped; on one core it would end"

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 from typing import Any
 
 from darkprobe.errors import InvalidValueError, MissingDependencyError
@@ -38,13 +39,25 @@ def engine(*, workers: int | None = None, dask: str | None = None) -> Iterator[E
         yield SerialExecutor()
         return
     earlier = set(active_children())
-    with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(count, mp_context=get_context("forkserver"), initializer=_end_with_driver) as pool:
         try:
             yield pool
         except BaseException:  # a pool waits at its end for running cells; one that hangs would keep the error back
             for worker in set(active_children()) - earlier:
                 worker.kill()
             raise
+
+
+def _end_with_driver() -> None:
+    """Run in a new worker: has it end when its driver does, killed drivers included, instead of waiting for ever."""
+    Thread(target=_outlive_no_driver, daemon=True).start()
+
+
+def _outlive_no_driver() -> None:
+    driver = parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)
 
 
 @contextmanager

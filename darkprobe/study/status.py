@@ -129,9 +129,13 @@ def _present(cells: list[Cell], ledger: Ledger) -> list[Result]:
 
 
 def _running(directory: Path) -> int:
-    """Cells whose mark is there, those of dead processes of this machine left out."""
+    """Cells whose mark is there, but not those of dead processes of this machine, nor cells that are finished: what
+    killed processes left behind.
+    """
     marks = []
     for path in (directory / "cells").glob("*.running"):
+        if path.with_name(f"{path.name.partition('.')[0]}.json").exists():
+            continue
         try:
             marks.append(json.loads(path.read_text()))
         except (OSError, ValueError):

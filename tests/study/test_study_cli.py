@@ -56,7 +56,13 @@ def test_the_mark_of_a_dead_process_does_not_count(smoked: Path) -> None:
     assert study_status(smoked).running == 0
     mark.write_text(json.dumps({"host": "another-machine", "pid": 1}))
     assert study_status(smoked).running == 1
-    mark.unlink()
+    finished = mark.with_name("abc.json")
+    try:
+        finished.write_text((next((smoked / "cells").glob("*.json"))).read_text())
+        assert study_status(smoked).running == 0  # the cell was run again, elsewhere
+    finally:
+        finished.unlink(missing_ok=True)
+        mark.unlink()
 
 
 def test_dry_run_counts_what_the_study_then_holds(smoked: Path) -> None:
