@@ -1,0 +1,57 @@
+"""The reference studies from nothing: digits and synthetic, 64 confirm replicates on seeds that nothing was chosen on.
+
+Ladders of perceptrons on both, of small convolutional networks on digits; every fix and every control of the built-in
+studies. About a quarter of an hour on 2 cores; what is finished in the folder of `--out` is kept, so that it can be
+stopped at any time. What is small of each study goes to figures/studies/reference/, from which the figures are drawn.
+
+    python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from default_studies import keep
+
+from darkprobe.distill.config import TrainConfig
+from darkprobe.study import Study, find_study, run_study
+
+HERE = Path(__file__).resolve().parent / "studies" / "reference"
+SEED = 64
+"""No study whose results were looked at before its plan was final began at this seed."""
+
+
+def digits_conv() -> Study:
+    """The digits study with convolutional networks instead of perceptrons, in 30 epochs."""
+    return dataclasses.replace(
+        find_study("digits"),
+        name="digits-conv",
+        teachers=("conv8-4", "conv8-8", "conv8-16"),
+        student="conv8-2",
+        fix_teachers=("conv8-16",),
+        teacher_training=TrainConfig(epochs=30, batch_size=50, learning_rate=0.01, weight_decay=1e-3, evaluations=1),
+        student_training=TrainConfig(epochs=30, batch_size=50, learning_rate=0.02, weight_decay=1e-3, evaluations=12),
+        pilot=6,
+    )
+
+
+def plans() -> dict[str, Study]:
+    """The studies by the name of their folder."""
+    made = {"digits": find_study("digits"), "synthetic": find_study("synthetic"), "digits-conv": digits_conv()}
+    return {name: dataclasses.replace(study, seed=SEED, confirm=64) for name, study in made.items()}
+
+
+def main() -> None:
+    """Runs what is not done yet and prints where the results are."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("studies", nargs="*", default=list(plans()), help="digits, synthetic, digits-conv")
+    parser.add_argument("--out", type=Path, default=Path("build/reference"))
+    parser.add_argument("--workers", type=int)
+    given = parser.parse_args()
+    for name in given.studies:
+        keep(run_study(plans()[name], given.out / name, workers=given.workers), HERE / name)
+        print(HERE / name)
+
+
+if __name__ == "__main__":
+    main()
