@@ -22,7 +22,11 @@ from darkprobe.plots.tables import error_bars
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE / "studies" / "reference"
 STUDIES = ("digits", "digits-conv", "synthetic")
-TITLES = {"digits": "digits, perceptrons", "digits-conv": "digits, convolutional", "synthetic": "synthetic, perceptrons"}
+TITLES = {
+    "digits": "digits, perceptrons",
+    "digits-conv": "digits, convolutional",
+    "synthetic": "synthetic, perceptrons",
+}
 
 
 def finished() -> list[str]:

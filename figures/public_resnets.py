@@ -1,7 +1,7 @@
 """Two public CIFAR-10 networks against people: is the larger one less distinct, and less human?
 
-ResNet-20 and ResNet-56 with their published weights on the 10,000 test images, against the votes of CIFAR-10H. Where the
-data are, measures and writes public_resnets.csv; without them, redraws the figure from that file. About two minutes.
+ResNet-20 and ResNet-56 with their published weights on the 10,000 test images, against the votes of CIFAR-10H. Where
+the data are, measures and writes public_resnets.csv; without them, redraws the figure from that file. Two minutes.
 
     python figures/public_resnets.py [--shared DIR]    # or $DARKPROBE_SHARED: the folder that holds data/
 """

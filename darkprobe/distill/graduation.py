@@ -29,6 +29,7 @@ class Distilled:
         history: the curve.
         val_last, val_selected: accuracy on validation data; the second is the largest of all looks.
         test_last, test_selected: accuracy on test data, or None where no test split was given.
+        test_logits: (example, cls), float32, of the last epoch on test data, or None.
     """
 
     model: Model
@@ -38,24 +39,30 @@ class Distilled:
     val_selected: float
     test_last: float | None
     test_selected: float | None
+    test_logits: Tensor | None
 
 
 @torch.no_grad()
-def accuracy(
+def answers(
     module: nn.Module, split: Split, preprocessing: Preprocessing, *, added: Sequence[nn.Module] = ()
-) -> float:
-    """Share of right answers, in [0, 1], in float32, of the module, or of the sum of its logits and those `added`.
+) -> Tensor:
+    """Logits (example, cls), float32, on the processor, of the module, or of its sum with those `added`.
 
     The caller sets the mode.
     """
     device = next(module.parameters()).device
-    right = 0
+    parts = []
     for start in range(0, len(split), _EVALUATION_BATCH):
-        part = slice(start, start + _EVALUATION_BATCH)
-        inputs = laid_out(preprocess(split.inputs[part], preprocessing)).to(device)
+        inputs = preprocess(split.inputs[start : start + _EVALUATION_BATCH], preprocessing)
+        inputs = laid_out(inputs).to(device)
         logits: Tensor = sum((network(inputs) for network in added), module(inputs))
-        right += int((logits.argmax(1).cpu() == torch.from_numpy(split.labels[part])).sum())
-    return right / len(split)
+        parts.append(logits.cpu())
+    return torch.cat(parts)
+
+
+def accuracy(logits: Tensor, split: Split) -> float:
+    """Share of right answers, in [0, 1]."""
+    return float((logits.argmax(1) == torch.from_numpy(split.labels)).double().mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +105,12 @@ def finished(
     network.load_state(history.selected)
     models = [name.model(last, suffix=""), name.model(network.module.cpu(), suffix="selected")]
     added = [module.cpu() for module in network.added]
-    on_test = [None if test is None else accuracy(model.module, test, preprocessing, added=added) for model in models]
+    test_logits = test_last = test_selected = None
+    if test is not None:
+        test_logits = answers(models[0].module, test, preprocessing, added=added)
+        test_last = test_selected = accuracy(test_logits, test)
+        if history.selected_step[0] != history.steps[-1]:  # else both have the same weights
+            test_selected = accuracy(answers(models[1].module, test, preprocessing, added=added), test)
     scores = history.scores[:, 0]
     return Distilled(
         model=models[0],
@@ -106,6 +118,7 @@ def finished(
         history=history,
         val_last=float(scores[-1]),
         val_selected=float(scores.max()),
-        test_last=on_test[0],
-        test_selected=on_test[1],
+        test_last=test_last,
+        test_selected=test_selected,
+        test_logits=test_logits,
     )

@@ -13,7 +13,7 @@ from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.curves import Watch
 from darkprobe.distill.feature_losses import feature_shapes
 from darkprobe.distill.graduation import Distilled as Distilled
-from darkprobe.distill.graduation import Name, accuracy, finished
+from darkprobe.distill.graduation import Name, accuracy, answers, finished
 from darkprobe.distill.inputs import StudentInputs
 from darkprobe.distill.layers import pair_layers
 from darkprobe.distill.lesson import Lesson
@@ -96,7 +96,7 @@ def distill(
         examples=len(train),
         order_seeds=(config.seed,),
         evaluate=lambda _: torch.tensor(
-            [accuracy(module, val, preprocessing, added=network.added)], dtype=torch.float64
+            [accuracy(answers(module, val, preprocessing, added=network.added), val)], dtype=torch.float64
         ),
         checkpoint=checkpoint,
         watch=watch,

@@ -13,14 +13,17 @@ from darkprobe.study.plan import Control, MethodPlan, Study
 
 Edition = Literal["full", "2-core"]
 
+_EPOCHS = 6
+"""Of the 2-core edition."""
+
 _TEMPERATURES = (2.0, 4.0, 8.0, 16.0)
 _HELD = {"temperature": 4.0}
 
 
 def _methods(*, few: bool) -> tuple[MethodPlan, tuple[MethodPlan, ...]]:
-    """Plain distillation and its rivals, every one with as many settings: four, or two for 2 cores."""
-    keep = 2 if few else 4
-    temperatures = (4.0, 8.0) if few else _TEMPERATURES
+    """Plain distillation and its rivals, every one with as many settings: four, or three for 2 cores."""
+    keep = 3 if few else 4
+    temperatures = (2.0, 4.0, 8.0) if few else _TEMPERATURES
     reference = MethodPlan(method="kd", grid=tuple({"temperature": t} for t in temperatures), teacher_weight=0.9)
     ats = ((4.0, 2.0), (8.0, 4.0), (5.0, 3.0), (16.0, 8.0))[:keep]
     isats = ((8.0, 0.9), (4.0, 0.9), (8.0, 0.99), (16.0, 0.99))[:keep]
@@ -67,7 +70,7 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
         *(
             Control(label=f"{recipe} teacher", group="teacher's recipe", edit="recipe", recipe=recipe,
                     parameters=_HELD, teacher_weight=0.9)
-            for recipe in (("ls0.1", "lr0.3") if few else ("ls0.1", "tolerant0.6", "early0.3", "lr0.3"))
+            for recipe in (("lr0.3",) if few else ("ls0.1", "tolerant0.6", "early0.3", "lr0.3"))
         ),
         Control(label="through an assistant (TAKD)", group="teacher assistant", edit="assistant",
                 edit_parameters={"architecture": assistant}, parameters=_HELD, teacher_weight=0.9),
@@ -76,9 +79,15 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
 
 
 def _training(*, few: bool) -> TrainConfig:
-    recipe = "fast" if few else "ats"
-    found = scaled(RECIPES[recipe].training, epochs=8) if few else RECIPES[recipe].training
-    return dataclasses.replace(found, precision="float32", evaluations=4 if few else 12)
+    """The field's schedule, or a short cycle of small batches: of few images many steps help more than large ones.
+
+    On validation images a ResNet-8 reached .611, .618 and .643 after 8 epochs with batches of 128, 64 and 32 (rates
+    .2, .1 and .1; one seed), in the same time.
+    """
+    if not few:
+        return dataclasses.replace(RECIPES["ats"].training, evaluations=12)
+    short = scaled(RECIPES["fast"].training, epochs=_EPOCHS)
+    return dataclasses.replace(short, batch_size=32, learning_rate=0.1, evaluations=3)
 
 
 def _plan(name: str, data: str, *, teachers: tuple[str, ...], student: str, edition: Edition, said: str) -> Study:
@@ -88,10 +97,10 @@ def _plan(name: str, data: str, *, teachers: tuple[str, ...], student: str, edit
         name=f"{name}-2-core" if few else name,
         data=data,
         train="train[:10000]" if few else "train[:0.9]",
-        val="train[0.9:]",
+        val="train[0.95:]" if few else "train[0.9:]",
         test="test",
         policy="pad4+flip",
-        views=4 if few else 32,
+        views=2 if few else 32,
         teachers=teachers,
         student=student,
         teacher_training=_training(few=few),
@@ -108,8 +117,10 @@ def _plan(name: str, data: str, *, teachers: tuple[str, ...], student: str, edit
     )
 
 
-_CUT = "2-core edition: 10,000 training images, {epochs} epochs, fewer teachers, methods and settings than the full one"
-_SAID = _CUT.format(epochs=8)
+_SAID = (
+    f"2-core edition: 10,000 training images in 2 views, {_EPOCHS} epochs, fewer teachers, methods and settings "
+    "than the full one"
+)
 
 
 def cifar10(edition: Edition = "full") -> Study:

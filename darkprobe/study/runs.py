@@ -29,7 +29,6 @@ COLUMNS = (
     "test_last",
     "test_selected",
     "n_test",
-    "train_entropy",
     "test_entropy",
     "status",
     "seconds",

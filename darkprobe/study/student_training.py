@@ -20,7 +20,7 @@ from darkprobe.study.objective import make_objective, read_teachers
 from darkprobe.study.parts import load_part
 from darkprobe.study.students import Student
 from darkprobe.study.teachers import VIEWS_SPLIT, is_stacked
-from darkprobe.zoo import Model, build_module, find_architecture, preprocess
+from darkprobe.zoo import build_module, find_architecture, preprocess
 from darkprobe.zoo.architectures import preprocessing_for
 
 
@@ -28,9 +28,9 @@ def train_students(cell: Cell, directory: Path) -> list[Result]:
     """Trains the cell's students and returns their accuracies, as fractions.
 
     Returns:
-        {"val_last", "val_selected", "selected_step", "train_entropy", and where the test split may be read "test_last",
-        "test_selected", "test_entropy", "n_test"} of each, in the order of the cell. Entropies are means over examples
-        of H(q) at T = 1 after the last epoch, nats.
+        {"val_last", "val_selected", "selected_step", and where the test split may be read "test_last",
+        "test_selected", "test_entropy", "n_test"} of each, in the order of the cell. The entropy is the mean over
+        examples of H(q) at T = 1 after the last epoch, nats.
     """
     parts = {name: load_part(cell.shared["data"], cell.shared["parts"][name], name) for name in _roles(cell)}
     if is_stacked(cell.shared["architecture"]):
@@ -72,9 +72,8 @@ def _train_side_by_side(cell: Cell, parts: Mapping[str, Split], directory: Path)
         "val_selected": history.scores.max(0),
         "selected_step": history.selected_step,
     }
-    with torch.no_grad():
-        columns["train_entropy"] = _entropy(stack(inputs["train"])).numpy()
-        if content["read_test"]:
+    if content["read_test"]:
+        with torch.no_grad():
             columns["test_entropy"] = _entropy(stack(inputs["test"])).numpy()
             columns["test_last"] = accuracy(stack, "test").numpy()
             stack.load_state(history.selected)
@@ -124,16 +123,8 @@ def train_alone(shared: Mapping[str, Any], student: Student, parts: Mapping[str,
         "val_last": found.val_last,
         "val_selected": found.val_selected,
         "selected_step": int(found.history.selected_step[0]),
-        "train_entropy": _entropy_of(found.model, parts["train"]),
     }
-    if "test" in parts:
-        row |= {"test_entropy": _entropy_of(found.model, parts["test"]), "test_last": found.test_last,
-                "test_selected": found.test_selected, "n_test": len(parts["test"])}  # fmt: skip
+    if found.test_logits is not None:
+        row |= {"test_entropy": float(_entropy(found.test_logits)), "test_last": found.test_last,
+                "test_selected": found.test_selected, "n_test": len(found.test_logits)}  # fmt: skip
     return row
-
-
-@torch.no_grad()
-def _entropy_of(model: Model, split: Split) -> float:
-    batches = [split.inputs[start : start + 500] for start in range(0, len(split), 500)]
-    totals = [float(_entropy(model.module(model.prepare(batch)))) * len(batch) for batch in batches]
-    return sum(totals) / len(split)
