@@ -1,0 +1,52 @@
+"""What batches the short cycle of the 2-core studies should have: validation accuracy of ResNet-8 by batch and rate.
+
+    python benchmarks/measure_batches.py --data parquet:DIR [--epochs 8] [--seeds 999] [BATCH,RATE ...]
+
+Trains on 10,000 images as the 2-core edition of `darkprobe verify cifar10` does and looks at validation images alone.
+A minute of one core per network.
+"""
+
+import argparse
+import dataclasses
+import time
+
+import torch
+
+from darkprobe.data import load_split
+from darkprobe.data.policy import parse_policy
+from darkprobe.distill.recipes import RECIPES, scaled
+from darkprobe.distill.teachers import parse_recipe, train_model
+
+SETTINGS = ("128,0.2", "64,0.1", "64,0.2", "32,0.1")
+
+
+def main() -> None:
+    """Prints a line a network."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("settings", nargs="*", default=SETTINGS, help="batch size, comma, peak rate")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[999])
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    train, val = load_split(given.data, "train[:10000]"), load_split(given.data, "train[0.9:]")
+    cycle = scaled(RECIPES["fast"].training, epochs=given.epochs)
+    for batch, rate in (setting.split(",") for setting in given.settings):
+        config = dataclasses.replace(cycle, batch_size=int(batch), learning_rate=float(rate), evaluations=1)
+        for seed in given.seeds:
+            start = time.perf_counter()
+            found = train_model(
+                "resnet8",
+                train,
+                val,
+                recipe=parse_recipe("plain"),
+                config=config,
+                policy=parse_policy("pad4+flip"),
+                seed=seed,
+            )
+            seconds = time.perf_counter() - start
+            print(f"batch {batch}, rate {rate}, seed {seed}: {found.last_accuracy:.4f} in {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
