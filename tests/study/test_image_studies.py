@@ -45,7 +45,7 @@ def test_the_edition_for_two_cores_says_that_it_is_scaled(name: str) -> None:
     assert set(small.teachers) < set(full.teachers) and len(small.fixes) < len(full.fixes)
     for study in (full, small):
         assert not is_stacked(study.student) and not study.fresh_splits
-        assert study.teacher_training.precision == "float32"
+        assert study.teacher_training.precision == "auto"  # emulated bfloat16 would take ten times as long
 
 
 def test_editions_are_of_image_studies_only() -> None:
