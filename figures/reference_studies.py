@@ -1,8 +1,9 @@
 """The reference studies from nothing: digits and synthetic, 64 confirm replicates on seeds that nothing was chosen on.
 
 Ladders of perceptrons on both, of small convolutional networks on digits; every fix and every control of the built-in
-studies; Tang's partial targets and teachers of other recipes on synthetic (levels). About a quarter of an hour on 2 cores; what is finished in the folder of `--out` is kept, so that it can be
-stopped at any time. What is small of each study goes to figures/studies/reference/, from which the figures are drawn.
+studies; Tang's partial targets and teachers of other recipes on synthetic (levels). About a quarter
+of an hour on 2 cores; what is finished in the folder of `--out` is kept, so that it can be stopped at any time. What
+is small of each study goes to figures/studies/reference/, from which the figures are drawn.
 
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
