@@ -20,6 +20,7 @@ from findings_numbers import (
     Says,
     StudyResults,
     cosine,
+    exists,
     public_number,
     read_studies,
     regrets,
@@ -69,16 +70,17 @@ def more_distinct(study: StudyResults, temperature: float) -> str:
     return f"{temperature:g}"
 
 
-def no_mismatch(study: StudyResults) -> str:
+def no_mismatch(studies: list[StudyResults]) -> str:
     """`at every T`, where no interval of the best smaller teacher minus the largest reaches the smallest difference of
     interest.
 
     Raises:
         ValueError: one does.
     """
-    for row in study.verdicts["H3-fixed"]["detail"]:
-        if "all at T" in row["what"]:
-            study.part("H3-fixed", row["what"]).said("below", than=study.plan["delta"])
+    for study in studies:
+        for row in study.verdicts["H3-fixed"]["detail"]:
+            if "all at T" in row["what"]:
+                study.part("H3-fixed", row["what"]).said("below", than=study.plan["delta"])
     return "at every T"
 
 
@@ -106,15 +108,13 @@ def words() -> dict[str, Any]:
     )  # fmt: skip
     alone: tuple[Callable[..., Any], ...] = (
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table, tables.temperatures_table,
-        same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine,
+        same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine, exists,
     )  # fmt: skip
     losses = regrets()
     return {
         **{function.__name__: partial(function, listed) for function in over_all},
         **{function.__name__: function for function in alone},
         "study": studies.__getitem__,
-        "has": studies.__contains__,
-        "diagnoses": tables.diagnoses(listed),
         "scaled": [study for study in listed if study.plan["scaled"]],
         "lost_in": lambda study, rule: f"{100 * losses.loc[study, rule]:.2f}",
         "backtested": len(losses),

@@ -207,6 +207,11 @@ def witnesses(studies: Iterable[StudyResults]) -> list[StudyResults]:
     return heard
 
 
+def exists(name: str) -> bool:
+    """Whether a file of figures/ is committed."""
+    return (FIGURES / name).exists()
+
+
 def public_networks() -> list[dict[Any, Any]]:
     """Rows of figures/public_resnets.csv."""
     return pd.read_csv(FIGURES / "public_resnets.csv").to_dict("records")

@@ -120,12 +120,10 @@ def distinctness_table(studies: list[StudyResults], temperatures: Iterable[float
 
 
 def fixes_table(studies: list[StudyResults]) -> str:
-    """Every fix minus KD at its tuned T."""
-    methods = list(
-        dict.fromkeys(m["method"] for study in studies for m in study.plan["fixes"] if has_fix(study, m["method"]))
-    )
-    rows = [[f"`{s.title}`", *(s.fix(m).difference() if has_fix(s, m) else "-" for m in methods)] for s in studies]
-    return markdown_table(("study", *methods), rows)
+    """Every fix minus KD at its tuned T, a row a fix, a column a study."""
+    methods = list(dict.fromkeys(fix["method"] for study in studies for fix in study.plan["fixes"]))
+    rows = [[name, *(s.fix(name).difference() if has_fix(s, name) else "-" for s in studies)] for name in methods]
+    return markdown_table(("", *(f"`{study.title}`" for study in studies)), rows)
 
 
 def has_fix(study: StudyResults, method: str) -> bool:
