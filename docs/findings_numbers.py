@@ -112,7 +112,8 @@ class StudyResults:
     @cached_property
     def plan(self) -> dict[str, Any]:
         """Plan, choices made on pilot replicates, provenance."""
-        return dict(json.loads((self.folder / "study.json").read_text()))
+        name = "study" if (self.folder / "study.json").exists() else "generations"
+        return dict(json.loads((self.folder / f"{name}.json").read_text()))
 
     @cached_property
     def verdicts(self) -> dict[str, dict[str, Any]]:
@@ -183,13 +184,16 @@ class StudyResults:
         return max(float(tried[parameter]) for tried in grid)
 
 
-def read_studies() -> dict[str, StudyResults]:
+def read_studies(plans: str = "study.json") -> dict[str, StudyResults]:
     """Every committed study by name: reference studies first, then those of default size, then scaled ones.
+
+    Args:
+        plans: the file that holds the plan of such a study; "generations.json" for studies of generations.
 
     Raises:
         ValueError: one is a smoke run, which is no evidence.
     """
-    folders = (path.parent for path in (FIGURES / "studies").glob("**/verdicts.json"))
+    folders = (path.parent for path in (FIGURES / "studies").glob(f"**/{plans}"))
     found = [StudyResults(folder.relative_to(FIGURES / "studies").as_posix()) for folder in folders]
     for study in found:
         if study.plan["smoke"]:
@@ -205,11 +209,6 @@ def witnesses(studies: Iterable[StudyResults]) -> list[StudyResults]:
         if not any(study.repeats(other) for other in heard):
             heard.append(study)
     return heard
-
-
-def exists(name: str) -> bool:
-    """Whether a file of figures/ is committed."""
-    return (FIGURES / name).exists()
 
 
 def public_networks() -> list[dict[Any, Any]]:

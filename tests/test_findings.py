@@ -49,15 +49,21 @@ def test_a_page_with_any_digit_changed_is_refused() -> None:
     assert all(len(differing(page)) == 1 for page in changed)
 
 
+def verdict_files() -> list[Path]:
+    return sorted(STUDIES.glob("**/verdicts.json"))
+
+
 def rows_of_findings(page: str) -> Iterator[tuple[str, str, str, str, str]]:
-    """(key, study, verdict, effect, n) of every table of a finding; a second way to the numbers than the page's own."""
-    key, fixed = "", False
+    """(key, study, verdict, effect, n) of every table of verdicts; a second way to the numbers than the page's own."""
+    key, owner, fixed = "", "", False
     for line in page.splitlines():
-        if heading := re.match(r"#+ (?:([HD]\d)\. )?", line):
-            key, fixed = heading[1] or "", False
+        if heading := re.match(r"#+ (?:([HD]\d)\. |\w+: `([^` ]+).*`)?", line):
+            key, owner, fixed = heading[1] or "", heading[2] or "", False
         fixed = fixed or line.startswith("All teachers at T = ")
-        if key and (row := re.match(r"\| `([^`]+?)(?: \(scaled\))?` \| \*\*(.+?)\*\* \| (.+?) \| (\d+) \|", line)):
-            yield f"{key}-fixed" if fixed else key, row[1], row[2], row[3], row[4]
+        row = re.match(r"\| (`?)([^ |`]+)(?: \(scaled\))?`? \| \*\*(.+?)\*\* \| (.+?) \| (\d+) \|", line)
+        if row and (key if row[1] else owner):
+            names = (f"{key}-fixed" if fixed else key, row[2]) if row[1] else (row[2], owner)
+            yield *names, row[3], row[4], row[5]
 
 
 def wrong_rows(page: str) -> list[str]:
@@ -66,7 +72,8 @@ def wrong_rows(page: str) -> list[str]:
     for key, study, verdict, effect, n in rows_of_findings(page):
         kept = json.loads((STUDIES / study / "verdicts.json").read_text())[key]
         share = kept["unit"] == "accuracy"
-        due = [round(kept[name] * (100 if share else 1), 2 if share else 3) for name in ("effect", "low", "high")]
+        digits = 2 if share else 4 if kept["unit"] == "probability" else 3
+        due = [round(kept[name] * (100 if share else 1), digits) for name in ("effect", "low", "high")]
         shown = [float(number) for number in re.findall(r"[+-]?\d+\.\d+", effect)]
         if (verdict, int(n)) != (kept["verdict"], kept["n"]) or shown != due or ("points" in effect) != share:
             wrong.append(f"{key} {study}")
@@ -76,12 +83,11 @@ def wrong_rows(page: str) -> list[str]:
 def test_the_rows_of_every_finding_are_those_of_the_verdicts() -> None:
     page = findings.PAGE.read_text()
     found = {(key, study) for key, study, *_ in rows_of_findings(page)}
-    kept = {
-        path.parent.relative_to(STUDIES).as_posix(): json.loads(path.read_text())
-        for path in STUDIES.glob("**/verdicts.json")
-    }
-    tabled = {f"H{i}" for i in range(1, 10)} | {"H3-fixed", "D1"}
-    assert {(key, study) for study, verdicts in kept.items() for key in verdicts if key in tabled} <= found
+    kept = {path.parent.relative_to(STUDIES).as_posix(): json.loads(path.read_text()) for path in verdict_files()}
+    tabled = {f"H{i}" for i in range(1, 10)} | {"H3-fixed", "D1", "D2"}
+    for study, verdicts in kept.items():
+        everything = not (STUDIES / study / "study.json").exists()  # generations, on a table of their own
+        assert {(key, study) for key in verdicts if everything or key in tabled} <= found
     assert wrong_rows(page) == []
 
 
@@ -144,11 +150,23 @@ def with_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_scaled_study_is_on_the_page_by_itself_and_called_scaled_everywhere(with_scaled: str) -> None:
-    assert "cut to a tenth" in with_scaled and "## scaled/small (scaled)" in with_scaled
+    assert "cut to a tenth" in with_scaled and "## Images: `scaled/small (scaled)`" in with_scaled
     shown = with_scaled.replace("figures/studies/scaled/small/", "")  # its folder
-    assert shown.count("scaled/small") == shown.count("scaled/small` (scaled)") + shown.count("scaled/small (scaled)")
-    assert shown.count("scaled/small (scaled)") > 12
+    assert shown.count("scaled/small") == shown.count("scaled/small (scaled)") > 12
+    assert ("H9", "scaled/small") in [row[:2] for row in rows_of_findings(with_scaled)]
     assert "6 of 6 studies" in with_scaled
+
+
+def test_studies_of_generations_are_on_the_page_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "figures", tmp_path, ignore=shutil.ignore_patterns("*.png", "*.svg"), dirs_exist_ok=True)
+    (folder := tmp_path / "studies" / "generations" / "mine").mkdir(parents=True)
+    kept = json.loads((STUDIES / "digits" / "verdicts.json").read_text())
+    (folder / "verdicts.json").write_text(json.dumps({"H7.1": kept["H3"], "GROWTH": kept["H4"]}))
+    (folder / "generations.json").write_text(json.dumps({"scaled": "", "smoke": False}))
+    monkeypatch.setattr(findings_numbers, "FIGURES", tmp_path)
+    rows = {row[:2]: row[2] for row in rows_of_findings(findings.render())}
+    assert rows["H7.1", "generations/mine"] == kept["H3"]["verdict"]
+    assert rows["GROWTH", "generations/mine"] == kept["H4"]["verdict"]
 
 
 def test_a_smoke_run_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,9 +207,7 @@ def numbers_with_intervals(value: Any) -> Iterator[dict[str, Any]]:
 @cache
 def measured() -> tuple[set[str], set[str]]:
     """(effects with their intervals as a text shows them, values of n) of all committed studies."""
-    rows = [
-        row for path in STUDIES.glob("**/verdicts.json") for row in numbers_with_intervals(json.loads(path.read_text()))
-    ]
+    rows = [row for path in verdict_files() for row in numbers_with_intervals(json.loads(path.read_text()))]
     for path in STUDIES.glob("**/tables/*.csv"):
         if {"effect", "unit"} <= set((table := pd.read_csv(path)).columns):
             rows += table.to_dict("records")
