@@ -1,8 +1,9 @@
 """The reference studies from nothing: digits and synthetic, 64 confirm replicates on seeds that nothing was chosen on.
 
 Ladders of perceptrons on both, of small convolutional networks on digits; every fix and every control of the built-in
-studies. About a quarter of an hour on 2 cores; what is finished in the folder of `--out` is kept, so that it can be
-stopped at any time. What is small of each study goes to figures/studies/reference/, from which the figures are drawn.
+studies; Tang's partial targets and teachers of other recipes on synthetic (levels). About a quarter
+of an hour on 2 cores; what is finished in the folder of `--out` is kept, so that it can be stopped at any time. What
+is small of each study goes to figures/studies/reference/, from which the figures are drawn.
 
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
@@ -37,14 +38,14 @@ def digits_conv() -> Study:
 
 def plans() -> dict[str, Study]:
     """The studies by the name of their folder."""
-    made = {"digits": find_study("digits"), "synthetic": find_study("synthetic"), "digits-conv": digits_conv()}
+    made = {name: find_study(name) for name in ("digits", "synthetic", "levels")} | {"digits-conv": digits_conv()}
     return {name: dataclasses.replace(study, seed=SEED, confirm=64) for name, study in made.items()}
 
 
 def main() -> None:
     """Runs what is not done yet and prints where the results are."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("studies", nargs="*", default=list(plans()), help="digits, synthetic, digits-conv")
+    parser.add_argument("studies", nargs="*", default=list(plans()), help="digits, synthetic, levels, digits-conv")
     parser.add_argument("--out", type=Path, default=Path("build/reference"))
     parser.add_argument("--workers", type=int)
     given = parser.parse_args()
