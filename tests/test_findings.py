@@ -243,4 +243,6 @@ def test_a_result_of_the_readme_with_a_digit_changed_is_refused() -> None:
     section = results_of_readme(README)
     for part in (*TRIPLE.findall(section), *(found[0] for found in COUNT.finditer(section.replace(HISTORY, "")))):
         for changed in with_one_digit_changed(part):
+            if changed.replace(" points", "") in measured()[0]:
+                continue  # by chance another study's number: tests/test_readme.py holds each row to its own study
             assert unmeasured(section.replace(part, changed)), f"{changed} for {part}"
