@@ -151,10 +151,12 @@ def test_numbers_show_the_digits_that_the_interval_supports(value: float, low: f
 
 def test_seeds_of_a_network_are_told_apart_from_examples(store: Path, tmp_path: Path) -> None:
     text = run("profile", store, "--resamples", "10", "--json", tmp_path / "rows.json")
-    for part in ("several seeds of a network", "mlp/plain, 900 parameters, 2 seeds", "std of seeds", "from examples"):
+    for part in ("several seeds of a network", "mlp/plain, 900", "2 seeds", "std of seeds", "from examples"):
         assert part in text
     rows = [row for row in json.loads((tmp_path / "rows.json").read_text()) if row["subset"] == "all seeds"]
     assert {row["metric"] for row in rows} >= {"entropy", "entropy_between_seed_std", "entropy_example_error"}
+    spread = next(row for row in rows if row["metric"] == "entropy_between_seed_std")
+    assert spread["low"] <= spread["value"] < spread["high"]
     single = run("profile", store, "--resamples", "10", "--model", "mlp-8.s0", "--model", "mlp-64.s2")
     assert "seeds" not in single
 

@@ -119,13 +119,15 @@ def _seeds(rows: "pd.DataFrame", *, title: str) -> "Iterator[Table]":
     table.add_column("metric", overflow="fold")
     for heading in ("T", "mean of seeds", "std of seeds", "from examples"):
         table.add_column(heading, justify="right", no_wrap=True)
+    nan = float("nan")
     known = ("_between_seed_std", "_example_error")
     for network, own in rows.groupby("model", sort=False):
         first = True
         for row in own[~own["metric"].str.endswith(known)].to_dict("records"):
             at = own[(own["temperature"] == row["temperature"]) | own["temperature"].isna()]
-            errors = [float(at[at["metric"] == row["metric"] + suffix]["value"].iloc[0]) for suffix in known]
-            told = [number(error, float("nan"), float("nan")) for error in errors]
+            spread, error = (at[at["metric"] == row["metric"] + suffix].iloc[0] for suffix in known)
+            between = " ".join(number(spread[key], nan, nan) for key in ("value", "low", "high"))
+            told = ["{} [{}, {}]".format(*between.split()), number(error["value"], nan, nan)]
             mean = number(row["value"], row["low"], row["high"])
             table.add_row(
                 Text(str(network) if first else ""), row["metric"], temperature_cell(row["temperature"]), mean, *told

@@ -202,7 +202,8 @@ def _clean_files(store: Path, models: list[str], *, dataset: str | None, split: 
     from darkprobe.store import LogitStore
 
     found = []
-    for name in models or [None]:
+    names: list[str | None] = [*models] or [None]
+    for name in names:
         entries = LogitStore(store).entries(dataset, split, model=name)
         if len(entries) != 1 or entries[0].n_views:
             there = ", ".join(f"{e.card.model_id} on {e.dataset}/{e.split}" for e in entries) or "none"
