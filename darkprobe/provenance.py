@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -26,8 +27,13 @@ def versions() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """The command that runs now, with the program's directory left out."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """The command that runs now, as a shell takes it, with the program's directory left out.
+
+    `python -m darkprobe` and `darkprobe` are one command, and leave one name.
+    """
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def commit() -> str | None:

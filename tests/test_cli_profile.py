@@ -17,7 +17,7 @@ from darkprobe.cards import read_knowledge_card, write_knowledge_card
 from darkprobe.cli import app
 from darkprobe.cli.tables import number
 from darkprobe.errors import DataError, InvalidValueError, StoreError, UnknownNameError
-from darkprobe.measure import compare_cards
+from darkprobe.measure import compare_cards, measure, sign_conflicts
 from darkprobe.measure.table import COLUMNS
 from darkprobe.metrics import METRICS
 from darkprobe.store import LogitStore
@@ -65,6 +65,20 @@ def test_profile_fits_a_hundred_columns_and_counts(store: Path) -> None:
     assert max(len(line) for line in text.splitlines()) <= 100
     for part in ("toy/test", "mlp-8.s0", "mlp-64.s3", "accuracy", "fitted T", "common examples", "300", "±", "95 %"):
         assert part in text
+
+
+def test_a_pair_whose_order_hangs_on_the_metric_has_one_line_a_temperature(store: Path) -> None:
+    told = run("profile", store, "--resamples", 10).split("who is more distinct depends on the metric")
+    assert len(told) == 2, "one table for the one data set"
+    table = measure(store, resamples=2)
+    conflicts = sign_conflicts(table)
+    assert told[1].count(" | ") - 1 == 4 * len(conflicts) > 0, "four metrics, each on all and on common examples"
+    values = table[(table["subset"] == "all") & (table["temperature"] == conflicts[0].temperature)]
+    (own, other) = (
+        values[(values["model"] == name) & (values["metric"] == "inherent_std")]["value"].item()
+        for name in (conflicts[0].model, conflicts[0].reference)
+    )
+    assert conflicts[0].sign("inherent_std", "all") == (">" if own > other else "<")
 
 
 def test_profile_json_is_the_tidy_table(store: Path, tmp_path: Path) -> None:
@@ -137,10 +151,12 @@ def test_numbers_show_the_digits_that_the_interval_supports(value: float, low: f
 
 def test_seeds_of_a_network_are_told_apart_from_examples(store: Path, tmp_path: Path) -> None:
     text = run("profile", store, "--resamples", "10", "--json", tmp_path / "rows.json")
-    for part in ("several seeds of a network", "mlp/plain, 900 parameters, 2 seeds", "std of seeds", "from examples"):
+    for part in ("several seeds of a network", "mlp/plain, 900", "2 seeds", "std of seeds", "from examples"):
         assert part in text
     rows = [row for row in json.loads((tmp_path / "rows.json").read_text()) if row["subset"] == "all seeds"]
     assert {row["metric"] for row in rows} >= {"entropy", "entropy_between_seed_std", "entropy_example_error"}
+    spread = next(row for row in rows if row["metric"] == "entropy_between_seed_std")
+    assert spread["low"] <= spread["value"] < spread["high"]
     single = run("profile", store, "--resamples", "10", "--model", "mlp-8.s0", "--model", "mlp-64.s2")
     assert "seeds" not in single
 

@@ -14,7 +14,7 @@ from darkprobe.data import load_split
 from darkprobe.data.policy import parse_policy
 from darkprobe.data.split import Split
 from darkprobe.data.views import Views
-from darkprobe.errors import StoreError
+from darkprobe.errors import InvalidValueError, StoreError
 from darkprobe.extract import PairedTargets, extract_logits, replay
 from darkprobe.store import LogitFile, LogitStore
 from darkprobe.store.logit_file import open_file
@@ -134,6 +134,18 @@ def test_pairs_hold_the_pixels_the_logits_came_from(tmp_path: Path, network: Mod
     torch.testing.assert_close(one[0], inputs[1])
     with pytest.raises(StoreError, match="made from other data"):
         PairedTargets(entry, digits.take(np.arange(50)))
+    with pytest.raises(InvalidValueError, match="one example at a time, got 'class-affinity'"):
+        PairedTargets(entry, digits, fix="class-affinity", parameters={"temperature": 4.0, "mix": 0.5})
+
+
+def test_pairs_come_through_a_loader(tmp_path: Path, network: Model, digits: Split) -> None:
+    entry = with_views(network, digits, tmp_path / "s")
+    ats = {"target_temperature": 8.0, "wrong_temperature": 4.0}
+    loader = torch.utils.data.DataLoader(PairedTargets(entry, digits, fix="ats", parameters=ats), batch_size=64)
+    batches = list(loader)
+    inputs, targets, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert len(inputs) == 180 and targets.shape == (180, 10) and labels.shape == (180,)
+    torch.testing.assert_close(targets.sum(-1), torch.ones(180), atol=1e-5, rtol=0)
 
 
 def as_rank(rank: int, world_size: int, directory: Path) -> Path:

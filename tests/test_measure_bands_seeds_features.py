@@ -82,9 +82,35 @@ class TestSeeds:
         means = measure(records, metrics=["target_confidence"], temperatures=[1.0], subsets=["all"])["value"]
         assert found.between_seed_std < 0.6 * means.std(ddof=1)
 
+    def test_the_interval_of_the_spread_covers_it(self) -> None:
+        """150 stores of 4 seeds and 300 examples; the truth by Gauss-Hermite quadrature over examples and seeds."""
+        at, weight = np.polynomial.hermite_e.hermegauss(60)
+        weight = weight / weight.sum()
+        confidence = 1 / (1 + np.exp(-(2 + 0.3 * at[:, None] + np.hypot(1.0, 0.5) * at)))  # (seed, example)
+        means = confidence @ weight
+        truth = np.sqrt(weight @ (means - weight @ means) ** 2)
+        rng, covered = np.random.default_rng(5), 0
+        for _ in range(150):
+            shared = rng.normal(size=300)
+            odds = 2 + 0.3 * rng.normal(size=(4, 1)) + shared + 0.5 * rng.normal(size=(4, 300))
+            records = [
+                SoftLabels(
+                    model=f"s{seed}",
+                    logits=np.stack([own, np.zeros(300)], axis=1),
+                    labels=np.zeros(300, dtype=int),
+                    family="mlp",
+                    parameters=10,
+                )
+                for seed, own in enumerate(odds)
+            ]
+            found = between_seeds(records, metrics=["target_confidence"], temperatures=[1.0]).iloc[0]
+            assert found.std_low <= found.between_seed_std <= found.std_high
+            covered += bool(found.std_low <= truth <= found.std_high)
+        assert 0.89 <= covered / 150 <= 0.99
+
     def test_one_seed_has_no_spread(self) -> None:
         found = between_seeds(record("a", 1, family="mlp", parameters=3))
-        assert found["between_seed_std"].isna().all() and found["low"].isna().all() and (found["seeds"] == 1).all()
+        assert found["between_seed_std"].isna().all() and found["std_high"].isna().all() and (found["seeds"] == 1).all()
         with pytest.raises(InvalidValueError, match="must be per_example, got 'ece'"):
             between_seeds(record("a", 1), metrics=["ece"])
 

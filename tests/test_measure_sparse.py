@@ -1,15 +1,20 @@
 """`measure` on sparse files against the dense logits they come from: equal where it says exact, refused elsewhere."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from darkprobe.cli import app
 from darkprobe.data.split import Split
 from darkprobe.errors import InvalidValueError
 from darkprobe.extract import extract_logits
-from darkprobe.measure import SoftLabels, measure
+from darkprobe.measure import SoftLabels, compare, compare_by_class, measure, measure_by_class
 from darkprobe.metrics import METRICS
 from darkprobe.store import LogitFile
 from darkprobe.store.logit_file import open_file
@@ -37,7 +42,9 @@ def split() -> Split:
     )
 
 
-def sparse(split: Split, store: Path, *, k: int = 8, storage: str = "float32", name: str = "same") -> LogitFile:
+def sparse(
+    split: Split, store: Path, *, k: int = 8, storage: str = "float32", name: str = "same", weights: str = "1"
+) -> LogitFile:
     card = ModelCard(
         architecture=name,
         tag="x",
@@ -45,7 +52,7 @@ def sparse(split: Split, store: Path, *, k: int = 8, storage: str = "float32", n
         parameters=0,
         input_shape=(CLASSES,),
         num_classes=CLASSES,
-        weights_sha256="1" * 64,
+        weights_sha256=weights * 64,
     )
     model = Model(card=card, module=torch.nn.Identity())
     path = extract_logits(
@@ -131,6 +138,60 @@ def test_a_sparse_file_beside_a_dense_record_is_measured_on_common_examples(tmp_
         )
         assert got == pytest.approx(wanted, rel=1e-5)
     assert "entropy" not in set(table.loc[table["model"] == "same.x", "metric"])
+
+
+PAIRS = ["agreement", "top1_overlap", "top3_overlap", "top5_overlap"]
+
+
+def other_split(split: Split) -> Split:
+    """The outputs of another model; where it is right, the label is at times tied with the class that is next."""
+    logits = split.inputs + np.random.default_rng(2).normal(size=split.inputs.shape).astype(np.float32)
+    first, second = np.argsort(-logits, 1)[:, :2].T
+    tied = np.flatnonzero(first == split.labels)[::10]
+    logits[tied, second[tied]] = logits[tied, first[tied]]
+    return replace(split, inputs=logits)
+
+
+class TestPairs:
+    def records(self, split: Split, store: Path, k: int) -> tuple[list[Any], list[Any]]:
+        """Two sparse files, and the dense logits they come from."""
+        other = other_split(split)
+        few = [sparse(split, store, k=k), sparse(other, store, k=k, name="other", weights="2")]
+        return few, [dense(split), replace(dense(other), model="other.x")]
+
+    def test_order_among_the_largest_is_that_of_dense_logits(self, tmp_path: Path, split: Split) -> None:
+        few, full = self.records(split, tmp_path, 6)
+        got, wanted = (compare(records, metrics=PAIRS) for records in (few, full))
+        assert set(PAIRS) < set(got["metric"]) and set(got["subset"]) == {"all", "common"}
+        pd.testing.assert_frame_equal(got, wanted)
+        got, wanted = compare_by_class(few), compare_by_class(full, metrics=["agreement"])
+        pd.testing.assert_frame_equal(got, wanted)
+
+    def test_a_dense_model_beside_a_sparse_one(self, tmp_path: Path, split: Split) -> None:
+        few, full = self.records(split, tmp_path, 4)
+        got, wanted = compare([full[0], few[1]]), compare(full, metrics=["agreement", "top1_overlap", "top3_overlap"])
+        pd.testing.assert_frame_equal(got, wanted)
+
+    def test_what_needs_every_class_is_refused_by_name(self, tmp_path: Path, split: Split) -> None:
+        few, _ = self.records(split, tmp_path, 4)
+        with pytest.raises(
+            InvalidValueError, match=r"compare: spearman is not known from the sparse logits of 'same.x'"
+        ):
+            compare(few, metrics=["spearman"])
+        with pytest.raises(InvalidValueError, match=r"top5_overlap .* needs 6 kept classes, and 4 are kept"):
+            compare(few, metrics=["top5_overlap"])
+
+    def test_the_command_says_what_is_left_out(self, tmp_path: Path, split: Split) -> None:
+        self.records(split, tmp_path, 4)
+        told = CliRunner().invoke(app, ["compare", str(tmp_path), "--by", "class"], catch_exceptions=False).stdout
+        assert "agreement" in told and "top-3" in told and "needs every class" in told and "nan" not in told
+
+    def test_by_class_leaves_out_what_is_not_known(self, tmp_path: Path, split: Split) -> None:
+        few, full = self.records(split, tmp_path, 6)
+        got = measure_by_class(few[0], temperatures=[4.0])
+        names = ["accuracy", "non_target_mass", "inherent_std", "distinctness_std"]
+        wanted = measure_by_class(full[0], metrics=names, temperatures=[4.0])
+        pd.testing.assert_frame_equal(got, wanted, rtol=2e-4, atol=1e-6)
 
 
 def test_effects_name_every_metric_and_leave_open_what_is_refused(tmp_path: Path, split: Split) -> None:

@@ -7,6 +7,9 @@ import typer
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
+
+ROWS = 20
 
 
 def advise(
@@ -17,6 +20,7 @@ def advise(
     csv: Path = typer.Option(None, "--csv", help="Write the table here as well."),
 ) -> None:
     """Rank teachers and temperatures for a student from the teachers' soft labels alone."""
+    from darkprobe.cli.tables import print_tables
     from darkprobe.files import write_text
 
     if backtest:
@@ -27,12 +31,34 @@ def advise(
         from darkprobe.study import advise as rank
 
         table = rank(paths[0], student=student, learn=learn)
-        columns = ["rank", "model", "method", "temperature", "score", "accuracy", "capacity_ratio", "why"]
-        shown = table[columns]
-        typer.echo(shown.head(20).to_string(index=False, float_format="%.3g"))
+        print_tables([_ranking(table, student)])
     if csv is not None:
         write_text(csv, table.to_csv(index=False, lineterminator="\n"))
         typer.echo(str(csv))
+
+
+def _ranking(table: "pd.DataFrame", student: str) -> "Table":
+    """The best rows: what is advised, what it rests on, with intervals, and why."""
+    from rich.text import Text
+
+    from darkprobe.cli.tables import new_table, number
+
+    learnt = bool(table["gain"].notna().any())
+    shown = table.head(ROWS)
+    more = f" · the first {len(shown)} of {len(table)}, all with --csv" if len(table) > len(shown) else ""
+    printed = new_table(f"{table['dataset'].iloc[0]} · advice for {student}{more}")
+    for heading in ("", "teacher", "method", "T", "gain, points" if learnt else "score", "accuracy", "size"):
+        side = "left" if heading in ("teacher", "method") else "right"
+        printed.add_column(heading, justify=side, overflow="fold")  # type: ignore[arg-type]
+    printed.add_column("why", overflow="fold", ratio=1)
+    for row in shown.to_dict("records"):
+        gain = number(100 * row["gain"], 100 * row["gain_low"], 100 * row["gain_high"])
+        ranked = gain if learnt else f"{row['score']:.3f}"
+        held_out = number(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+        size = f"{row['capacity_ratio']:.3g} x"
+        names = (str(row["rank"]), Text(row["model"]), row["method"], f"{row['temperature']:.3g}")
+        printed.add_row(*names, ranked, held_out, size, row["why"])
+    return printed
 
 
 def _backtest(directories: list[Path]) -> "pd.DataFrame":

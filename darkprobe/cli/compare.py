@@ -57,6 +57,11 @@ def compare(
         tables += by_class_tables(classes, first="agreement", least=True)
         table = pd.concat([table, classes], ignore_index=True)
     print_tables(tables)
+    if not metric and "spearman" not in set(table["metric"]):
+        typer.echo(
+            "\nSparse logits: what needs every class (rank correlations, class affinity, divergence) is not known from "
+            "the largest ones, and left out."
+        )
     if json is not None:
         write_rows(json, table)
 
@@ -74,10 +79,8 @@ def _one_store(stores: list[Path]) -> Path:
 
 def _compare_cards(paths: list[Path], *, dataset: str | None, split: str | None, models: list[str]) -> "pd.DataFrame":
     """Prints the tables of cards; models of a store among the paths are summed up as cards first."""
-    import textwrap
-
     from darkprobe.cards import read_knowledge_card
-    from darkprobe.cli.result_tables import comparison_tables, profile_tables
+    from darkprobe.cli.result_tables import comparison_tables, profile_tables, sign_tables
     from darkprobe.cli.tables import print_tables
     from darkprobe.measure import compare_cards, sign_conflicts
     from darkprobe.report.card import make_knowledge_card
@@ -94,7 +97,6 @@ def _compare_cards(paths: list[Path], *, dataset: str | None, split: str | None,
                 cards.append(make_knowledge_card(record, fingerprint=fingerprint))
     table = compare_cards(cards)
     pairs = table["reference"].notna()
-    print_tables([*profile_tables(table[~pairs]), *comparison_tables(table[pairs])])
-    for conflict in sign_conflicts(table[~pairs]):
-        typer.echo("\n" + textwrap.fill(str(conflict), 100))
+    signs = sign_tables(sign_conflicts(table[~pairs]))
+    print_tables([*profile_tables(table[~pairs]), *comparison_tables(table[pairs]), *signs])
     return table

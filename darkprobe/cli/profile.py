@@ -33,12 +33,10 @@ def profile(
 
     Where the store holds several seeds of a network, the spread between seeds is told apart from that between examples.
     """
-    import textwrap
-
     import pandas as pd
 
     from darkprobe.cli.profile_parts import Choice, asked_for, seeds_of
-    from darkprobe.cli.result_tables import by_class_tables, profile_tables
+    from darkprobe.cli.result_tables import by_class_tables, profile_tables, sign_tables
     from darkprobe.cli.tables import check_by, parse_subsets, parse_temperatures, print_tables, write_rows
     from darkprobe.measure import measure, measure_by_class, sign_conflicts
 
@@ -57,8 +55,6 @@ def profile(
         classes = measure_by_class(store, **chosen.options())
         tables += by_class_tables(classes, first="non_target_mass", least=False)
         table = pd.concat([table, classes], ignore_index=True)
-    print_tables(tables)
-    for conflict in conflicts:
-        typer.echo("\n" + textwrap.fill(str(conflict), 100))
+    print_tables([*tables, *sign_tables(conflicts)])
     if json is not None:
         write_rows(json, table)

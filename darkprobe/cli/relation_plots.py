@@ -67,6 +67,7 @@ def cosines(
     model: list[str] = MODEL,
 ) -> None:
     """Cosines between classes in the smallest and the largest model: of class weights, or of feature centres."""
+    import numpy as np
     import pandas as pd
 
     from darkprobe.measure import readable_names
@@ -79,8 +80,11 @@ def cosines(
     side = 4.2 + 0.06 * min(len(names), 40)
     axes = new_axes(len(matrices), width=side + 0.6, height=side)
     told = f"{group.records[0].dataset} · {of} measured from their mean · {len(names)} classes · no intervals on maps"
+    apart = ~np.eye(len(names), dtype=bool)
+    reach = max(0.1, *(float(np.nanmax(np.abs(matrix[apart]), initial=0.0)) for matrix in matrices.values()))
     for ax, (model_id, matrix) in zip(axes, matrices.items(), strict=True):
-        plot_cosines(matrix, class_names=names, groups=groups, title=f"Class {of} of {model_id}", note=told, ax=ax)
+        title = f"Class {of} of {model_id}"
+        plot_cosines(matrix, class_names=names, groups=groups, reach=reach, title=title, note=told, ax=ax)
     pairs = [
         {"model": model_id, "of": of, "class": names[i], "other": names[j], "cosine": matrix[i, j]}
         for model_id, matrix in matrices.items()

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from darkprobe.measure.signs import SignConflict
+
 SOFT_LABELS = {
     "non_target_mass": "1 - p_y",
     "inherent_std": "x std of pt",
@@ -48,6 +50,7 @@ AFFINITY = {
     "agreement": "agreement",
     "kl_from_reference": "KL, nats",
 }
+OVERLAPS = {"top1_overlap": "top-1 overlap", "top3_overlap": "top-3", "top5_overlap": "top-5"}
 SHARES = {
     "top_1_percent_share": "in the richest 1 %",
     "top_10_percent_share": "in the richest 10 %",
@@ -62,6 +65,12 @@ FEATURES = {
     "feature_compactness": "within / between",
     "centre_cosine_spread": "spread of centres",
     "weight_alignment": "weights on centres",
+}
+SIGN_HEADINGS = {
+    "distinctness_std": "std of p",
+    "distinctness_variance": "var of p",
+    "inherent_std": "std of pt",
+    "inherent_variance": "var of pt",
 }
 CLASSES_SHOWN = 20
 
@@ -110,19 +119,50 @@ def _seeds(rows: "pd.DataFrame", *, title: str) -> "Iterator[Table]":
     table.add_column("metric", overflow="fold")
     for heading in ("T", "mean of seeds", "std of seeds", "from examples"):
         table.add_column(heading, justify="right", no_wrap=True)
+    nan = float("nan")
     known = ("_between_seed_std", "_example_error")
     for network, own in rows.groupby("model", sort=False):
         first = True
         for row in own[~own["metric"].str.endswith(known)].to_dict("records"):
             at = own[(own["temperature"] == row["temperature"]) | own["temperature"].isna()]
-            errors = [float(at[at["metric"] == row["metric"] + suffix]["value"].iloc[0]) for suffix in known]
-            told = [number(error, float("nan"), float("nan")) for error in errors]
+            spread, error = (at[at["metric"] == row["metric"] + suffix].iloc[0] for suffix in known)
+            between = " ".join(number(spread[key], nan, nan) for key in ("value", "low", "high"))
+            told = ["{} [{}, {}]".format(*between.split()), number(error["value"], nan, nan)]
             mean = number(row["value"], row["low"], row["high"])
             table.add_row(
                 Text(str(network) if first else ""), row["metric"], temperature_cell(row["temperature"]), mean, *told
             )
             first = False
     yield table
+
+
+def sign_tables(conflicts: "Sequence[SignConflict]") -> "Iterator[Table]":
+    """For each data set and split the pairs of models whose order by distinctness hangs on the choice of metric.
+
+    A cell says which of the two is the more distinct, `>` the first or `<` the second, on each subset of examples.
+    """
+    from rich.text import Text
+
+    from darkprobe.measure.signs import CHOICES, SUBSETS
+
+    for where in dict.fromkeys((conflict.dataset, conflict.split) for conflict in conflicts):
+        own = [conflict for conflict in conflicts if (conflict.dataset, conflict.split) == where]
+        seen = {choice for conflict in own for choice in (*conflict.higher, *conflict.lower)}
+        subsets = [subset for subset in SUBSETS if any(subset == other for _, other in seen)]
+        told = "who is more distinct depends on the metric (> the first model, < the second"
+        table = new_table(f"{'/'.join(where)} · {told}; on {' | '.join(subsets)} examples)", intervals=False)
+        table.add_column("models", overflow="fold")
+        table.add_column("T", justify="right")
+        metrics = [metric for metric in CHOICES if any(metric == other for other, _ in seen)]
+        for metric in metrics:
+            table.add_column(SIGN_HEADINGS[metric], justify="center", no_wrap=True)
+        last = ""
+        for conflict in sorted(own, key=lambda found: (found.model, found.reference, found.temperature)):
+            pair = f"{conflict.model} : {conflict.reference}"
+            cells = [" | ".join(conflict.sign(metric, subset) for subset in subsets) for metric in metrics]
+            table.add_row(Text("" if pair == last else pair), temperature_cell(conflict.temperature), *cells)
+            last = pair
+        yield table
 
 
 def comparison_tables(table: "pd.DataFrame", *, asked: Sequence[str] = ()) -> "Iterator[Table]":
@@ -132,7 +172,9 @@ def comparison_tables(table: "pd.DataFrame", *, asked: Sequence[str] = ()) -> "I
     for (dataset, split), part in table.groupby(["dataset", "split"], sort=False):
         where = f"{dataset}/{split}"
         for subset, rows in part.groupby("subset", sort=False):
-            yield from wide(rows, AFFINITY, title=f"{where} · pairs · {subset} examples", pairs=True)
+            dense = rows["metric"].isin(["kendall", "spearman"]).any()
+            headings = AFFINITY if dense or asked else OVERLAPS | AFFINITY
+            yield from wide(rows, headings, title=f"{where} · pairs · {subset} examples", pairs=True)
         scale = part[part["metric"].str.contains("_floor_|_ceiling|_consistency")]
         for metric in ("spearman", "class_affinity"):
             rows = scale[scale["metric"].str.startswith(f"{metric}_")]
@@ -166,7 +208,8 @@ def by_class_tables(table: "pd.DataFrame", *, first: str, least: bool) -> "Itera
         more = f" · {len(order) - len(kept)} further in --json" if len(order) > len(kept) else ""
         for (model, reference), own in shown.groupby(["model", "reference"], sort=False, dropna=False):
             name = f"{model} : {reference}" if isinstance(reference, str) else str(model)
-            yield _classes(own, kept, title=f"{dataset}/{split} · {name} by class · T = {top:g}{more}")
+            at = "" if top != top else f" · T = {top:g}"  # NaN: none of them has a temperature
+            yield _classes(own, kept, title=f"{dataset}/{split} · {name} by class{at}{more}")
 
 
 def _classes(rows: "pd.DataFrame", subsets: Sequence[str], *, title: str) -> "Table":

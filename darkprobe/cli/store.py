@@ -1,8 +1,12 @@
 """`darkprobe store`: look at a store, verify it, pack, merge, import, export."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from darkprobe.store import LogitFile
 
 app = typer.Typer(name="store", help="Look at a store of logits, verify, pack, import, export.", no_args_is_help=True)
 
@@ -165,34 +169,50 @@ def import_command(
 def export_command(
     store: Path = typer.Argument(help="Directory, pack, or one logit file."),
     out: Path = typer.Option(..., "--out", "-o", help=".npy, .parquet or .safetensors."),
-    model: str | None = typer.Option(None, "--model", help="Model id, when the store holds several."),
+    model: list[str] = typer.Option([], "--model", help="Model id, when the store holds several; again for a second."),
+    dataset: str | None = typer.Option(None, "--dataset", help="Data set, when the store holds several."),
     split: str | None = typer.Option(None, "--split", help="Split, when the store holds several."),
-    fix: str = typer.Option("ts", "--fix", help="Target transform; see `darkprobe methods list`."),
-    parameters: list[str] = typer.Option([], "--parameter", help="NAME=VALUE of the transform; ts has temperature=1."),
+    fix: str = typer.Option("ts", "--fix", help="A method of `darkprobe methods list --kind target`, or ts."),
+    parameters: list[str] = typer.Option([], "--parameter", help="NAME=VALUE of the fix; ts has temperature=1."),
 ) -> None:
-    """Write soft targets after a fix, for any trainer."""
+    """Write soft targets after a fix, for any trainer; on stderr, on how many examples its constraints bound."""
     import numpy as np
 
-    from darkprobe.errors import StoreError
-    from darkprobe.store import LogitStore
+    from darkprobe.cli.exporting import target_of
     from darkprobe.store.exporting import export_targets
-    from darkprobe.targets import soft_targets
 
-    entries = LogitStore(store).entries(split=split, model=model)
-    if len(entries) != 1 or entries[0].n_views:
-        there = ", ".join(f"{e.card.model_id} on {e.dataset}/{e.split}" for e in entries) or "none"
-        raise StoreError(f"export takes one file of clean examples, got {there}. Choose with --model and --split.")
-    (entry,) = entries
-    given = _values(parameters or (["temperature=1"] if fix == "ts" else []))
-    target = soft_targets(entry.logits.astype(np.float32), entry.labels, fix=fix, parameters=given)
+    entries = _clean_files(store, model, dataset=dataset, split=split)
+    target = target_of(entries, fix=fix, given=_values(parameters))
     path = export_targets(
         out,
         np.asarray(target.probs),
-        labels=entry.labels,
-        example_ids=entry.example_ids,
-        class_names=entry.class_names,
+        labels=entries[0].labels,
+        example_ids=entries[0].example_ids,
+        class_names=entries[0].class_names,
+        weights=None if target.weights is None else np.asarray(target.weights),
     )
+    for name, share in target.report.items():
+        typer.echo(f"{name.replace('_', ' ')}: {float(share):.1%} of {len(entries[0].labels):,} examples", err=True)
     typer.echo(path)
+
+
+def _clean_files(store: Path, models: list[str], *, dataset: str | None, split: str | None) -> "list[LogitFile]":
+    """One file of clean examples a model named, in that order; or the only one that is there."""
+    from darkprobe.errors import StoreError
+    from darkprobe.store import LogitStore
+
+    found = []
+    names: list[str | None] = [*models] or [None]
+    for name in names:
+        entries = LogitStore(store).entries(dataset, split, model=name)
+        if len(entries) != 1 or entries[0].n_views:
+            there = ", ".join(f"{e.card.model_id} on {e.dataset}/{e.split}" for e in entries) or "none"
+            raise StoreError(
+                f"export takes one file of clean examples a model, got {there}. Choose with --model, --dataset and "
+                "--split."
+            )
+        found.append(entries[0])
+    return found
 
 
 def _values(parameters: list[str]) -> dict[str, float | str]:

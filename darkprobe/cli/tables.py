@@ -119,11 +119,17 @@ def long(rows: "pd.DataFrame", *, title: str) -> "Table":
     return table
 
 
-def new_table(title: str) -> "Table":
-    """An empty table in the look of all."""
+def new_table(title: str, *, intervals: bool = True) -> "Table":
+    """An empty table in the look of all; its title says that intervals are given, where they are."""
     from rich.table import Table
 
-    return Table(title=f"{title} · 95 % intervals", title_justify="left", box=None, header_style="bold", pad_edge=False)
+    return Table(
+        title=title + (" · 95 % intervals" if intervals else ""),
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
 
 
 def print_tables(tables: "Iterator[Table] | list[Table]") -> None:

@@ -69,10 +69,10 @@ def measure_sparse_effects(
         temperatures: the declared ones.
     """
     exact = np.asarray(exact, np.float32)
-    kept, indices = torch.from_numpy(stored["topk_logits"]), stored["topk_indices"].astype(np.int64)
+    kept = torch.from_numpy(stored["topk_logits"])
     block = SparseLabelBlock(
         kept,
-        torch.from_numpy(indices),
+        torch.from_numpy(stored["topk_indices"].astype(np.int64)),
         torch.from_numpy(stored["tail_lse"]),
         temperatures=tuple(temperatures),
         label_logits=torch.from_numpy(stored["label_logits"]),
@@ -86,7 +86,7 @@ def measure_sparse_effects(
             before = _values(metric, exact, labels, exact=exact, temperature=temperature)
             after = None
             if is_exact(name, temperature=temperature, declared=temperatures, k=kept.shape[-1]):
-                after = _sparse_values(metric, block, exact, indices[:, 0], temperature=temperature)
+                after = _sparse_values(metric, block, exact, labels, temperature=temperature)
             change = None if after is None else np.abs(after - before)
             rows.append(
                 {
@@ -102,7 +102,7 @@ def measure_sparse_effects(
 
 
 def _sparse_values(
-    metric: Metric, block: SparseLabelBlock, exact: FloatArray, first: IntArray, *, temperature: float
+    metric: Metric, block: SparseLabelBlock, exact: FloatArray, labels: IntArray, *, temperature: float
 ) -> FloatArray:
     """A metric of the sparse form; between models, of it and the exact logits."""
     if metric.read is not None:
@@ -112,9 +112,7 @@ def _sparse_values(
         features = metric.totals.features(metric.totals.columns(block.at(temperature)))
         total: FloatArray = value_of(features).reshape(1).numpy()
         return total
-    assert metric.name == "agreement"  # the only other one that a sparse file gives
-    same: FloatArray = (first == exact.argmax(-1)).astype(np.float64)
-    return same
+    return _values(metric, block.ranks.numpy(), labels, exact=exact, temperature=temperature)
 
 
 def _values(

@@ -9,9 +9,12 @@ import torch
 from darkprobe.data.policy import parse_policy
 from darkprobe.data.split import Split
 from darkprobe.data.views import Views
-from darkprobe.errors import StoreError
+from darkprobe.errors import InvalidValueError, StoreError
 from darkprobe.store import LogitFile
-from darkprobe.targets import soft_targets
+from darkprobe.targets import TARGETS, soft_targets
+
+_OF_ALL = ("class-affinity", "isats-matched")
+"""Transforms that look at other examples: at all of the class, or at all for the entropy they aim at."""
 
 
 class PairedTargets(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
@@ -28,6 +31,7 @@ class PairedTargets(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor, i
 
     Raises:
         StoreError: the split is not the data of the file.
+        InvalidValueError: the transform looks at all examples at once.
     """
 
     def __init__(
@@ -41,7 +45,14 @@ class PairedTargets(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor, i
         place = {int(example): row for row, example in enumerate(split.example_ids)}
         self._rows = np.array([place[int(example)] for example in entry.example_ids])
         self._entry, self._split = entry, split
-        self._fix, self._parameters = fix, dict(parameters or {"temperature": 1.0})
+        self._fix, self._parameters = fix, dict(parameters or ({"temperature": 1.0} if fix == "ts" else {}))
+        if fix in _OF_ALL and "entropy" not in self._parameters:
+            raise InvalidValueError(
+                f"PairedTargets: `fix` must look at one example at a time, got {fix!r}, which looks at all of them. "
+                "Write them with `darkprobe store export` instead."
+            )
+        if "values" in TARGETS[fix].parameters:
+            self._parameters.setdefault("values", entry.card.values)
         self._views = None
         if entry.n_views:
             policy = parse_policy(str(entry.attributes["view_policy"]))

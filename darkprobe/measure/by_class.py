@@ -16,6 +16,7 @@ from darkprobe.measure.moments import Moments
 from darkprobe.measure.one_pass import example_values, soft_label_blocks
 from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
+from darkprobe.measure.sparse import known_of_pairs, says
 from darkprobe.measure.table import Row, tidy
 from darkprobe.measure.twins import pairs_of
 from darkprobe.metrics import METRICS, Metric
@@ -50,7 +51,8 @@ def measure_by_class(
         dataset, split, models: which records; None for all.
 
     Returns:
-        Columns as `measure` gives them; `subset` is "class NAME". Classes without examples are left out.
+        Columns as `measure` gives them; `subset` is "class NAME". Classes without examples, and what sparse records do
+        not give, are left out.
 
     Raises:
         UnknownNameError: no such metric.
@@ -62,7 +64,8 @@ def measure_by_class(
     with torch.no_grad():
         for group in groups_of("measure_by_class", records):
             for model in range(len(group.records)):
-                rows.extend(_own_rows(group, model, _quantities(chosen, scales)))
+                known = [(m, t) for m, t in _quantities(chosen, scales) if says(group, model, m, t)]
+                rows.extend(_own_rows(group, model, known))
     return tidy(rows)
 
 
@@ -84,7 +87,8 @@ def compare_by_class(
         dataset, split, models: which records; None for all.
 
     Returns:
-        Columns as `compare` gives them; `subset` is "class NAME". Classes without examples are left out.
+        Columns as `compare` gives them; `subset` is "class NAME". Classes without examples, and what sparse records do
+        not give, are left out.
 
     Raises:
         UnknownNameError: no such metric.
@@ -105,7 +109,7 @@ def compare_by_class(
     with torch.no_grad():
         for group in groups:
             if len(group.records) > 1:
-                rows.extend(_pair_rows(group, _quantities(chosen, scales)))
+                rows.extend(_pair_rows(group, known_of_pairs(group, _quantities(chosen, scales))))
     return tidy(rows)
 
 

@@ -11,6 +11,7 @@ from darkprobe.measure.class_level import class_level_values
 from darkprobe.measure.instance_level import PairValue, Quantity, instance_values
 from darkprobe.measure.plan import row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
+from darkprobe.measure.sparse import check_asked, known_of_pairs
 from darkprobe.measure.table import Row, tidy
 from darkprobe.measure.twins import pairs_of
 from darkprobe.metrics import METRICS, Metric
@@ -39,6 +40,8 @@ def compare(
     parameters), `NAME_ceiling` is sqrt(r_AA' r_BB') and `NAME_consistency` the correlation on the scale from floor to
     ceiling.
 
+    Of sparse records, which hold the largest logits only, agreement and top-k overlap are known; the rest is left out.
+
     Args:
         store: a store or its path, or several records (`SoftLabels` for plain arrays).
         metrics: names of pairwise metrics in the catalogue; None for all.
@@ -53,7 +56,8 @@ def compare(
 
     Raises:
         UnknownNameError: an unknown metric, subset, dataset, split or model.
-        InvalidValueError: fewer than two models, logits that are not finite, a temperature <= 0.
+        InvalidValueError: fewer than two models, logits that are not finite, a temperature <= 0, or a metric asked for
+            by name that sparse records do not give.
         DataError: models that hold other examples, labels or classes.
 
     Examples:
@@ -78,7 +82,9 @@ def compare(
     with torch.no_grad():
         for group in groups:
             quantities = [(m, t) for m in chosen for t in (scales if m.depends_on_temperature else (None,))]
-            rows.extend(_rows(group, quantities, subsets, resamples=resamples, seed=seed))
+            if metrics is not None:
+                check_asked(group, chosen, scales, function="compare")
+            rows.extend(_rows(group, known_of_pairs(group, quantities), subsets, resamples=resamples, seed=seed))
     return tidy(rows)
 
 

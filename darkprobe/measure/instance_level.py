@@ -12,6 +12,7 @@ from darkprobe.measure.intervals import LEVEL, t_interval, wilson_interval
 from darkprobe.measure.moments import JointMoments, Moments, all_true
 from darkprobe.measure.plan import Value
 from darkprobe.measure.records import Group
+from darkprobe.measure.sparse import sparse_block
 from darkprobe.measure.twins import pairs_of, scaled_pairs
 from darkprobe.metrics import BUILT_IN, Metric, affinity_matrix, permuted_wrong_classes, shuffled_within_class
 from darkprobe.metrics._kinds import as_tensor, rows_per_block
@@ -61,7 +62,7 @@ def _blocks(group: Group) -> Iterator[slice]:
     """Rows of all models that are held at once: as many as one model alone would have."""
     if not len(group):
         return
-    size = max(1, rows_per_block(as_tensor(group.logits(0, slice(0, 1)))) // len(group.records))
+    size = max(1, rows_per_block(_scores(group, 0, slice(0, 1))) // len(group.records))
     for start in range(0, len(group), size):
         yield slice(start, start + size)
 
@@ -98,9 +99,14 @@ def _add_block(
 
 
 def _stack(group: Group, rows: "Sequence[slice | np.ndarray]") -> Tensor:
-    chosen = [as_tensor(group.logits(model, own)) for model, own in enumerate(rows)]
+    chosen = [_scores(group, model, own) for model, own in enumerate(rows)]
     kind = torch.float64 if any(values.dtype == torch.float64 for values in chosen) else torch.float32
     return torch.stack([values.to(kind) for values in chosen])
+
+
+def _scores(group: Group, model: int, rows: slice | np.ndarray) -> Tensor:
+    """(example, cls) logits; of a sparse record, of which no more was asked, numbers in the order of the largest."""
+    return sparse_block(group, model, rows).ranks if group.is_sparse(model) else as_tensor(group.logits(model, rows))
 
 
 def _masks(stack: Tensor, labels: Tensor) -> dict[Subset, Tensor | None]:

@@ -30,6 +30,7 @@ class SeedRow:
         low, high: 95 % interval for other seeds on these examples; NaN for one seed.
         seeds, n: how many seeds and examples.
         between_seed_std: standard deviation between seeds on endless examples; NaN for one seed.
+        std_low, std_high: its 95 % interval; NaN for one seed.
         example_error: standard error of `value` from the examples, which all seeds share.
     """
 
@@ -45,6 +46,8 @@ class SeedRow:
     seeds: int
     n: int
     between_seed_std: float
+    std_low: float
+    std_high: float
     example_error: float
     unit: str
 
@@ -65,6 +68,9 @@ def between_seeds(
 
         between_seed_std^2 = max(0, V - that),   example_error^2 = mean of all entries of S.
 
+    The interval of between_seed_std takes V to be chi-squared with one degree of freedom less than there are seeds, and
+    what chance adds to be known; with two seeds its upper end is some 32 times the value.
+
     Args:
         store: a store or its path, or several records with a family.
         metrics: names of per_example metrics.
@@ -79,7 +85,7 @@ def between_seeds(
         InvalidValueError: a metric of another kind.
 
     References:
-        Variance components of a crossed two-way layout [derived].
+        Variance components of a crossed two-way layout [derived]; the interval is the usual one of a normal variance.
     """
     scales = check_temperatures("between_seeds", temperatures)
     chosen = [METRICS[name] for name in metrics]
@@ -117,10 +123,13 @@ def _row(
     seeds, covariance = len(moments.mean), moments.covariance_of_means()
     value = float(moments.mean.mean()) if moments.count else np.nan
     variance = chance = half = np.nan
+    ends = np.full(2, np.nan)
     if seeds > 1:
         variance = float(moments.mean.var(ddof=1))
         shared = (covariance.sum() - np.trace(covariance)) / (seeds * (seeds - 1))
         chance = float(np.trace(covariance) / seeds - shared)
+        tails = stats.chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], seeds - 1)
+        ends = np.sqrt(np.maximum(0.0, variance * (seeds - 1) / tails - chance))
         half = float(stats.t.ppf((1 + LEVEL) / 2, seeds - 1)) * np.sqrt(variance / seeds)
     return SeedRow(
         family=network[0],
@@ -135,6 +144,8 @@ def _row(
         seeds=seeds,
         n=moments.count,
         between_seed_std=float(np.sqrt(max(0.0, variance - chance))) if seeds > 1 else np.nan,
+        std_low=float(ends[0]),
+        std_high=float(ends[1]),
         example_error=float(np.sqrt(covariance.mean())),
         unit=metric.unit,
     )
@@ -151,7 +162,12 @@ def seed_rows(table: pd.DataFrame) -> pd.DataFrame:
         name = f"{row['family']}, {row['parameters']:,} parameters, {row['seeds']} seeds"
         numbers = {
             row["metric"]: (row["value"], row["low"], row["high"], row["seeds"]),
-            f"{row['metric']}_between_seed_std": (row["between_seed_std"], np.nan, np.nan, row["seeds"]),
+            f"{row['metric']}_between_seed_std": (
+                row["between_seed_std"],
+                row["std_low"],
+                row["std_high"],
+                row["seeds"],
+            ),
             f"{row['metric']}_example_error": (row["example_error"], np.nan, np.nan, row["n"]),
         }
         for metric, (value, low, high, n) in numbers.items():

@@ -35,7 +35,9 @@ def facts(record: Any) -> tuple[tuple[float, ...], int]:
     return tuple(map(float, record.array("tail_temperatures"))), int(record.array("topk_logits").shape[-1])
 
 
-def check_asked(group: Group, metrics: Sequence[Metric], temperatures: Sequence[float]) -> None:
+def check_asked(
+    group: Group, metrics: Sequence[Metric], temperatures: Sequence[float], *, function: str = "measure"
+) -> None:
     """Refuses a metric that was asked for by name where a sparse record cannot give it at any temperature.
 
     Raises:
@@ -48,12 +50,20 @@ def check_asked(group: Group, metrics: Sequence[Metric], temperatures: Sequence[
 
                 declared, k = facts(record)
                 raise InvalidValueError(
-                    f"measure: {metric.name} is not known from the sparse logits of {record.card.model_id!r}: "
+                    f"{function}: {metric.name} is not known from the sparse logits of {record.card.model_id!r}: "
                     f"{why_not(metric.name, declared=declared, k=k)}. Ask for another, or extract again."
                 )
 
 
-def sparse_block(group: Group, model: int, rows: slice) -> SparseLabelBlock:
+def known_of_pairs(
+    group: Group, quantities: Sequence[tuple[Metric, float | None]]
+) -> list[tuple[Metric, float | None]]:
+    """Those of the quantities of pairs that every record of the group gives exactly."""
+    models = range(len(group.records))
+    return [(metric, at) for metric, at in quantities if all(says(group, model, metric, at) for model in models)]
+
+
+def sparse_block(group: Group, model: int, rows: slice | np.ndarray) -> SparseLabelBlock:
     """The sums of some rows of a sparse record."""
     record, order = cast(Any, group.records[model]), group.order[model]
     chosen: Any = rows if order is None else order[rows]

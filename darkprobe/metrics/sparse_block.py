@@ -46,6 +46,7 @@ class SparseLabelBlock(SoftLabelBlock):
         super().__init__(kept.double(), labels)
         self.classes = classes
         self._own = indices == labels.unsqueeze(-1)
+        self._indices = indices
         self._label = label_logits.double()
         self._tails = {t: tail[:, place].double() for place, t in enumerate(temperatures)}
 
@@ -58,8 +59,25 @@ class SparseLabelBlock(SoftLabelBlock):
     def margin(self) -> Tensor:
         """As for dense rows. Which class is largest is known exactly, also where rounding made two logits equal."""
         margin = self._label - self._largest_wrong.squeeze(-1)
-        first = self._own[:, 0] & (self.logits[:, 0] == self.logits[:, 1])
-        return torch.where(self._own[:, 0] & ~first, margin.clamp(min=torch.finfo(margin.dtype).tiny), margin)
+        own, tied = self._own[:, 0], self.logits[:, 0] == self.logits[:, 1]
+        least = margin.clamp(min=torch.finfo(margin.dtype).tiny)
+        return torch.where(own & ~tied, least, torch.where(own, margin, margin.clamp(max=0)))
+
+    @property
+    def ranks(self) -> Tensor:
+        """(example, cls), float32, all classes: numbers in the order of the logits, equal below the largest k.
+
+        The label stands above the other classes that were left out. The two largest are equal where the label is
+        among them and not known to be larger. Whatever asks for no more than the order of the largest k - 1 wrong
+        classes and of the label gets from them what it gets from the logits.
+        """
+        rows, k = self.logits.shape
+        scores = torch.full((rows, self.classes), -float(k + 1), device=self.logits.device)
+        scores.scatter_(-1, self.labels.unsqueeze(-1), -float(k))
+        order = -torch.arange(k, dtype=scores.dtype, device=scores.device).repeat(rows, 1)
+        tied = (self.logits[:, 0] == self.logits[:, 1]) & (self.margin <= 0)
+        order[tied, 1] = 0.0
+        return scores.scatter_(-1, self._indices, order)
 
     def _top_of(self, k: int) -> Tensor:
         largest = self._wrong.topk(min(k, self._wrong.shape[-1]), dim=-1).values

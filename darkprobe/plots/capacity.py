@@ -30,6 +30,8 @@ from darkprobe.plots.tables import (
 )
 
 NAME_LIMIT = 12
+NAME_HEIGHT = 8.0
+"""Least distance of two names, in points; they are set in 7."""
 
 
 @house_style
@@ -87,6 +89,10 @@ def plot_capacity(
         _name_dots(ax, rows)
     if len(families) > 1:
         legend_outside(ax, title="family")
+        legend = ax.get_legend()
+        for handle, family in zip(legend.legend_handles if legend else [], families, strict=True):
+            if handle is not None:
+                handle.set(marker=markers[family])  # a family of one model has no line, only its sign
     shown = temperature if rows["temperature"].notna().any() else None
     family_note = [] if len(families) > 1 else [f"family {families[0]}"]
     headline(
@@ -131,15 +137,31 @@ def _few_ticks(low: float, high: float) -> list[float]:
 
 
 def _name_dots(ax: Axes, rows: pd.DataFrame) -> None:
-    """Names beside the dots, turned inward on the right half and away from the middle, where the line runs."""
-    middle_x = float(rows["parameters"].min() * rows["parameters"].max()) ** 0.5
-    middle_y = float(rows["value"].mean())
-    for model, x, y in zip(rows["model"], rows["parameters"], rows["value"], strict=True):
-        inward = x > middle_x
-        below = y < middle_y
-        shift = (-6 if inward else 6, -4 if below else 4)
-        name = ax.annotate(str(model), (x, y), xytext=shift, textcoords="offset points", fontsize=7, color=MUTED)
-        name.set(ha="right" if inward else "left", va="top" if below else "bottom", in_layout=False)
+    """Names beside the dots, turned inward on the right half; those of one size (seeds) never on top of each other."""
+    middle = float(rows["parameters"].min() * rows["parameters"].max()) ** 0.5
+    for size, own in rows.sort_values("value", kind="stable").groupby("parameters"):
+        inward = float(str(size)) > middle
+        for (model, value), shift in zip(own[["model", "value"]].to_numpy(), _name_shifts(ax, own, rows), strict=True):
+            place = (-6 if inward else 6, shift)
+            name = ax.annotate(
+                str(model), (float(str(size)), value), xytext=place, textcoords="offset points", fontsize=7, color=MUTED
+            )
+            name.set(ha="right" if inward else "left", va="center", in_layout=False)
+
+
+def _name_shifts(ax: Axes, own: pd.DataFrame, rows: pd.DataFrame) -> list[float]:
+    """How far each name stands above its dot, in points: away from the middle, where the line runs, and apart."""
+    points = [float(ax.transData.transform((x, y))[1]) for x, y in own[["parameters", "value"]].to_numpy()]
+    scale = 72 / ax.figure.dpi
+    dots = [scale * point for point in points]
+    wanted = [
+        dot + (-8.0 if value < rows["value"].mean() else 8.0) for dot, value in zip(dots, own["value"], strict=True)
+    ]
+    places = list(wanted)
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + NAME_HEIGHT)
+    too_high = sum(place - want for place, want in zip(places, wanted, strict=True)) / len(places)
+    return [place - too_high - dot for place, dot in zip(places, dots, strict=True)]
 
 
 def short_count(value: float, _: object = None) -> str:

@@ -6,7 +6,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from darkprobe.errors import UnknownNameError
-from darkprobe.plots.style import MUTED, axes_or_new, category_colours, headline, house_style, legend_outside
+from darkprobe.plots.style import (
+    CATEGORICAL,
+    MARKERS,
+    MUTED,
+    axes_or_new,
+    category_colours,
+    headline,
+    house_style,
+    legend_outside,
+)
 from darkprobe.plots.style import model_colours as colours_of
 from darkprobe.plots.tables import axis_label, error_bars, percent_axis, small_print, spelled, unit_of
 
@@ -61,7 +70,7 @@ def plot_classes(
             own["value"],
             at,
             xerr=bars,
-            fmt="o",
+            fmt=MARKERS[step // len(CATEGORICAL) % len(MARKERS)] if pairs else "o",  # colours repeat after seven
             markersize=4,
             color=shown[name],
             elinewidth=1,

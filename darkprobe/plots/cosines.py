@@ -20,6 +20,7 @@ def plot_cosines(
     *,
     class_names: Sequence[str],
     groups: Sequence[str] | None = None,
+    reach: float | None = None,
     title: str = "Class cosines",
     note: str = "",
     ax: Axes | None = None,
@@ -30,6 +31,8 @@ def plot_cosines(
         cosines: (cls, cls), float in [-1, 1], e.g. from `weight_cosines` or `centre_cosines`. The diagonal is left out.
         class_names: (cls,), in the order of rows; shown for up to 40 classes.
         groups: (cls,), the superclass of each class, or None to keep the order given.
+        reach: cosine at the ends of the colour scale, the same for maps that stand side by side; by default the largest
+            of this map.
         title: heading, e.g. the model.
         note: small print: what the cosines are of, n.
         ax: where to draw; by default a new figure.
@@ -44,7 +47,7 @@ def plot_cosines(
     ax = class_map_axes("plot_cosines", "cosines", cosines, names, ax)
     order = np.argsort(np.asarray(groups), kind="stable") if groups is not None else np.arange(len(names))
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, cosines.astype(float))[np.ix_(order, order)]
-    reach = max(0.1, float(np.nanmax(np.abs(shown), initial=0.0)))
+    reach = reach if reach is not None else max(0.1, float(np.nanmax(np.abs(shown), initial=0.0)))
     draw_cells(ax, shown, low=-reach, high=reach, label="cosine (blue: alike, orange: opposed)", colours=DIVERGING)
     name_both_sides(ax, [names[i] for i in order])
     if groups is not None:

@@ -46,6 +46,7 @@ _POWERS = Needs(rule="exact where T and 1 are declared", at=lambda t: (t, 1.0))
 NEEDS: dict[str, Needs] = {
     "accuracy": _EXACT,
     "agreement": _EXACT,
+    **{f"top{count}_overlap": replace(_EXACT, k=count + 1) for count in (1, 3, 5)},
     **dict.fromkeys(("target_confidence", "non_target_mass", "derived_average", "nll", "primary_confidence"), _AT_T),
     **dict.fromkeys(("ece", "ece_equal_mass", "ece_debiased", "top_1_percent_share", "top_10_percent_share"), _AT_T),
     **dict.fromkeys(("secondary_confidence", "secondary_gap"), replace(_AT_T, k=5)),

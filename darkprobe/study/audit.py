@@ -5,7 +5,9 @@ epoch chosen on validation data (where there are any), and the best epoch on the
 with a baseline pair by pair of equal seeds, with one correction over all comparisons.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +23,40 @@ COLUMNS = ("method", "seed", "epoch", "accuracy")
 FIGURES = ("last epoch", "selected on validation", "best on test")
 
 
-def read_logs(path: Path | str) -> pd.DataFrame:
-    """The table of a CSV file with the columns method, seed, epoch, accuracy and, where known, val_accuracy.
+def read_logs(
+    path: Path | str, *, columns: Mapping[str, str] = MappingProxyType({}), percent: bool = False
+) -> pd.DataFrame:
+    """The table of a log with the columns method, seed, epoch, accuracy and, where known, val_accuracy.
 
-    Accuracies are fractions in [0, 1].
+    Args:
+        path: a file of comma-separated (.csv) or tab-separated (.tsv) values, JSON lines (.jsonl) or .parquet; or a
+            directory of such files, whose rows are joined.
+        columns: what a column is called in the log, for those that have another name there.
+        percent: accuracies are percents; fractions in [0, 1] otherwise.
 
     Raises:
-        DataError: a column is missing, a row appears twice, or an accuracy is no fraction.
+        DataError: a column is missing, a row appears twice, or an accuracy lies outside its range.
+        UnknownNameError: `columns` names a column that `audit` does not know.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"audit: {path} must be a CSV table, got something else ({error}). Convert it.") from error
+    for name in columns:
+        check_choice("column", name, (*COLUMNS, "val_accuracy"))
+    table = pd.concat([_read(file) for file in _log_files(Path(path))], ignore_index=True)
+    for name, theirs in columns.items():
+        if theirs not in table:
+            raise DataError(
+                f"audit: {path} must have the column {theirs!r}, which is to be read as {name}, got "
+                f"{', '.join(map(str, table.columns))}. Correct --column {name}=NAME."
+            )
+        table = table.drop(columns=[name] if name != theirs and name in table else []).rename(columns={theirs: name})
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise DataError(
             f"audit: {path} must have the columns {', '.join(COLUMNS)}, got {', '.join(map(str, table.columns))}. "
-            f"Add or rename {', '.join(missing)}."
+            f"Add {', '.join(missing)}, or say what they are called: --column {missing[0]}=NAME."
         )
+    if percent:
+        for name in [c for c in ("accuracy", "val_accuracy") if c in table]:
+            table[name] = pd.to_numeric(table[name], errors="coerce") / 100
     twice = table.duplicated(["method", "seed", "epoch"])
     if twice.any():
         row = table[twice].iloc[0]
@@ -52,10 +70,34 @@ def read_logs(path: Path | str) -> pd.DataFrame:
         if len(wrong):
             raise DataError(
                 f"audit: `{name}` in {path} must be fractions in [0, 1], got {wrong.iloc[0]!r} and {len(wrong)} such "
-                "values in all. Divide percents by 100, and leave out epochs without a value."
+                "values in all. Say --percent where they are percents, and leave out epochs without a value."
             )
         table[name] = values
     return table
+
+
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": pd.read_csv,
+    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
+    ".jsonl": lambda path: pd.read_json(path, lines=True),
+    ".parquet": pd.read_parquet,
+}
+
+
+def _log_files(path: Path) -> list[Path]:
+    """The file itself, or the logs that lie in a directory."""
+    found = sorted(file for file in path.iterdir() if file.suffix in _READERS) if path.is_dir() else [path]
+    if not found:
+        raise DataError(f"audit: {path} must hold logs ({', '.join(_READERS)}), got none. Name another directory.")
+    return found
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return _READERS.get(path.suffix, pd.read_csv)(path)
+    except (OSError, ValueError, ImportError) as error:  # what pandas raises on a broken table is a ValueError
+        reason = str(error).splitlines()[0]
+        raise DataError(f"audit: {path} must be a table, got something else ({reason}). Convert it.") from error
 
 
 def figures(logs: pd.DataFrame) -> pd.DataFrame:

@@ -121,6 +121,25 @@ def test_drawing_refuses_what_does_not_fit() -> None:
         plot_classes(table, metric="entropy")
 
 
+def test_pairs_beyond_the_seventh_colour_have_another_sign() -> None:
+    table = pd.DataFrame(
+        [
+            {"model": f"m{i}", "reference": "r", "dataset": "d", "split": "s", "metric": "agreement",
+             "temperature": np.nan, "subset": f"class {own}", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9,
+             "unit": "fraction"}
+            for i in range(9) for own in "ab"
+        ]
+    )  # fmt: skip
+    drawn = plot_classes(table, metric="agreement").get_legend_handles_labels()[0]
+    looks = [(bar[0].get_color(), bar[0].get_marker()) for bar in drawn]
+    assert len(set(looks)) == 9
+
+
+def test_maps_side_by_side_share_their_colours() -> None:
+    maps = [plot_cosines(np.full((3, 3), value), class_names="abc", reach=0.9).images[0] for value in (0.2, 0.9)]
+    assert [drawn.get_clim() for drawn in maps] == [(-0.9, 0.9)] * 2
+
+
 def test_many_classes_are_framed_by_superclass_and_cut_short() -> None:
     cosines = np.corrcoef(np.random.default_rng(0).normal(size=(60, 8)))
     ax = plot_cosines(cosines, class_names=[str(i) for i in range(60)], groups=[f"g{i % 6}" for i in range(60)])

@@ -114,6 +114,19 @@ class TestCapacity:
         line = next(line for line in ax.lines if line.get_label() == "mlp/plain")
         np.testing.assert_allclose(line.get_ydata()[0], (0.5 + 1 / 2800) / 2)
 
+    def test_names_of_seeds_are_not_set_on_top_of_each_other(self) -> None:
+        first = tidy().query("model == 'mlp-64.s0'")
+        twins = [first.assign(model=f"mlp-64.s{i}", value=first["value"] * (1 + 1e-4 * i)) for i in range(1, 4)]
+        ax = plot_capacity(pd.concat([tidy(), *twins]))
+        names = [text for text in ax.texts if str(text.get_text()).startswith("mlp-64")]
+        scale = 72 / ax.figure.dpi
+        heights = sorted(ax.transData.transform(text.xy)[1] * scale + text.xyann[1] for text in names)  # type: ignore[attr-defined]
+        assert len(heights) == 4 and np.diff(heights).min() >= 7.99
+
+    def test_the_legend_shows_the_sign_of_each_family(self) -> None:
+        legend = plot_capacity(tidy()).get_legend()
+        assert [handle.get_marker() for handle in legend.legend_handles] == ["o", "s"]
+
     def test_a_metric_without_temperature_needs_none(self) -> None:
         ax = plot_capacity(tidy(metric="accuracy", temperature=np.nan).drop_duplicates("model"), metric="accuracy")
         assert "T =" not in text_of(ax)

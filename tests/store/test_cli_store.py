@@ -5,11 +5,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 from typer.testing import CliRunner, Result
 
 from darkprobe.cli import app
 from darkprobe.data import load_split
+from darkprobe.distill.methods import METHODS
 from darkprobe.errors import DarkprobeError
 from darkprobe.store import LogitStore
 
@@ -50,6 +53,90 @@ def test_export_after_a_fix(store: Path, tmp_path: Path) -> None:
     assert isinstance(
         run("store", "export", store, "-o", tmp_path / "x.npy", "--parameter", "4").exception, DarkprobeError
     )
+
+
+def saved(ran: Result) -> dict[str, np.ndarray]:
+    return load_file(last_line(ran))
+
+
+ONE_TEACHER = sorted(
+    name
+    for name in METHODS.match("*")
+    if METHODS[name].target is not None and not {"other", "others"} & set(METHODS[name].needs)
+)
+
+
+@pytest.mark.parametrize("fix", ONE_TEACHER)
+def test_every_target_is_exported_under_its_name_and_defaults(store: Path, tmp_path: Path, fix: str) -> None:
+    (entry,), method = LogitStore(store).entries(), METHODS[fix]
+    arrays = saved(run("store", "export", store, "-o", tmp_path / "t.safetensors", "--fix", fix))
+    inputs = {"head_weight": np.array(entry.head_weight)} if "head_weight" in method.needs else {}
+    logits, labels = np.asarray(entry.logits, np.float32), np.array(entry.labels)
+    target = method.cached_target(logits, labels, inputs=inputs)
+    np.testing.assert_allclose(arrays["probs"], target.probs, atol=1e-7)
+    assert ("weights" in arrays) == (target.weights is not None)
+    if target.weights is not None:
+        np.testing.assert_allclose(arrays["weights"], target.weights, rtol=1e-6)
+
+
+def test_weights_of_examples_lie_beside_plain_arrays_too(store: Path, tmp_path: Path) -> None:
+    last_line(run("store", "export", store, "-o", tmp_path / "t.npy", "--fix", "wttm"))
+    weights = np.load(tmp_path / "t.weights.npy")
+    frame = pd.read_parquet(last_line(run("store", "export", store, "-o", tmp_path / "t.parquet", "--fix", "wttm")))
+    np.testing.assert_array_equal(frame["weight"], weights)
+    assert weights.std() > 0
+
+
+def test_what_bound_a_search_is_said(store: Path, tmp_path: Path) -> None:
+    said = run("store", "export", store, "-o", tmp_path / "t.npy", "--fix", "isats").stderr
+    assert "% of 597 examples" in said
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("two") / "s"
+    for seed in (1, 2):
+        last_line(run("extract", "mlp-8", "--seed", seed, "--data", "digits", "--split", "test", "--out", out))
+    return out
+
+
+class TestExportOfSeveral:
+    def test_fused_and_swapped_teachers(self, two: Path, tmp_path: Path) -> None:
+        models = ("--model", "mlp-8.s1", "--model", "mlp-8.s2")
+        first, second = (LogitStore(two).entries(model=name)[0] for name in models[1::2])
+        soft = [np.exp(e.logits / 4) / np.exp(e.logits / 4).sum(-1, keepdims=True) for e in (first, second)]
+        fused = saved(run("store", "export", two, "-o", tmp_path / "f.safetensors", "--fix", "fused-probs", *models))
+        np.testing.assert_allclose(fused["probs"], (soft[0] + soft[1]) / 2, atol=1e-6)
+        swapped = saved(run("store", "export", two, "-o", tmp_path / "s.safetensors", "--fix", "cf-swap", *models))
+        rows = np.arange(len(first.labels))
+        np.testing.assert_allclose(swapped["probs"][rows, first.labels], soft[0][rows, first.labels], atol=1e-6)
+
+    def test_refusals(self, two: Path, store: Path, tmp_path: Path) -> None:
+        out = ("-o", tmp_path / "x.npy")
+        models = ("--model", "mlp-8.s1", "--model", "mlp-8.s2")
+        for said, arguments in {
+            "'fused-probs' takes two teachers or more, got 1": (store, "--fix", "fused-probs"),
+            "'ats' takes one teacher, got 2": (two, "--fix", "ats", *models),
+            "'ts' takes one teacher, got 2": (two, "--fix", "ts", *models),
+            "must act on the target, got 'dkd', which acts on the loss": (store, "--fix", "dkd"),
+            "unknown target transform 'nosuch'": (store, "--fix", "nosuch"),
+            "one file of clean examples a model, got mlp-8.s1": (two,),
+        }.items():
+            assert said in str(run("store", "export", *arguments, *out).exception)
+
+    def test_a_sparse_file_gives_what_it_was_made_for(self, tmp_path: Path) -> None:
+        kept = ("--top-k", 4, "--temperatures", "2,4")
+        last_line(
+            run("extract", "mlp-8", "--seed", 1, "--data", "digits", "--split", "test", *kept, "-o", tmp_path / "s")
+        )
+        last_line(run("extract", "mlp-8", "--seed", 1, "--data", "digits", "--split", "test", "-o", tmp_path / "d"))
+        sparse, dense = (
+            saved(run("store", "export", tmp_path / name, "-o", tmp_path / f"{name}.safetensors", "--fix", "kd-pt"))
+            for name in "sd"
+        )
+        np.testing.assert_allclose(sparse["probs"], dense["probs"], atol=1e-6)
+        refused = run("store", "export", tmp_path / "s", "-o", tmp_path / "x.npy", "--fix", "ats").exception
+        assert "must hold all classes for method 'ats'" in str(refused)
 
 
 def test_import_of_what_was_exported(store: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from darkprobe import advise
 from darkprobe.cli import app
+from darkprobe.cli.tables import number
 from darkprobe.errors import DataError, InvalidValueError
 from darkprobe.study import backtest, read_study
 from darkprobe.study.backtest import BASELINES, conclusion
@@ -62,6 +63,8 @@ def test_advice_from_a_store(finished: Path, tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["advise", str(tmp_path), "--student", "mlp1-8", "--csv", str(tmp_path / "a.csv")])
     assert found.exit_code == 0, found.output
     assert pd.read_csv(tmp_path / "a.csv")["model"].tolist() == table["model"].tolist()
+    accuracy = number(*(top[f"accuracy{end}"] for end in ("", "_low", "_high")))
+    assert "advice for mlp1-8" in found.stdout and accuracy in found.stdout and "most distinct" in found.stdout
     with pytest.raises(DataError, match="training logits of one data set, got"):
         advise(finished / "store", student="mlp1-8")
 

@@ -65,10 +65,56 @@ def test_the_command_says_what_survives(tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "out.csv")) == 6
 
 
+class TestLogsOfOthers:
+    """The same rows under other names, in percents, in other files: the same findings."""
+
+    def told(self, path: Path, *options: str) -> str:
+        ran = CliRunner().invoke(app, ["audit", str(path), *options], catch_exceptions=False)
+        assert ran.exit_code == 0, ran.output
+        return ran.stdout
+
+    def test_names_and_percents(self, tmp_path: Path) -> None:
+        logs = make_logs(validated=True)
+        logs.to_csv(tmp_path / "ours.csv", index=False)
+        theirs = logs.rename(columns={"method": "algo", "accuracy": "test_top1"})
+        theirs = theirs.assign(test_top1=100 * theirs["test_top1"], val_accuracy=100 * theirs["val_accuracy"])
+        theirs.assign(accuracy="of training").to_csv(tmp_path / "theirs.tsv", index=False, sep="\t")
+        named = ("--column", "method=algo", "--column", "accuracy=test_top1", "--percent")
+        assert self.told(tmp_path / "theirs.tsv", *named) == self.told(tmp_path / "ours.csv")
+
+    def test_a_directory_of_other_formats(self, tmp_path: Path) -> None:
+        logs = make_logs(validated=False)
+        logs.to_csv(tmp_path / "all.csv", index=False)
+        (tmp_path / "runs").mkdir()
+        logs[logs["method"] == "kd"].to_json(tmp_path / "runs" / "a.jsonl", orient="records", lines=True)
+        logs[logs["method"] != "kd"].to_parquet(tmp_path / "runs" / "b.parquet")
+        assert self.told(tmp_path / "runs") == self.told(tmp_path / "all.csv")
+
+    def test_the_baseline_too_is_told_what_selection_adds(self, tmp_path: Path) -> None:
+        logs = make_logs(validated=False)
+        logs.to_csv(tmp_path / "all.csv", index=False)
+        runs = figures(logs)
+        own = runs[runs["method"] == "kd"]
+        gain = 100 * (own["best on test"] - own["last epoch"]).mean()
+        assert f"adds {gain:.2f} points to kd (n = 12 seeds)" in self.told(tmp_path / "all.csv")
+
+    def test_refusals(self, tmp_path: Path) -> None:
+        make_logs(validated=False).to_csv(tmp_path / "x.csv", index=False)
+        with pytest.raises(DataError, match="must have the column 'top1', which is to be read as accuracy"):
+            read_logs(tmp_path / "x.csv", columns={"accuracy": "top1"})
+        with pytest.raises(UnknownNameError, match="unknown column 'loss'"):
+            read_logs(tmp_path / "x.csv", columns={"loss": "accuracy"})
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(DataError, match="must hold logs"):
+            read_logs(tmp_path / "empty")
+        ran = CliRunner().invoke(app, ["audit", str(tmp_path / "x.csv"), "--column", "accuracy"])
+        assert "must be NAME=THEIRS" in str(ran.exception)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.drop(columns="seed"), "Add or rename seed"),
+        (lambda t: t.drop(columns="seed"), "Add seed, or say what they are called: --column seed=NAME"),
         (lambda t: pd.concat([t, t.head(1)]), "must stand once in .*, got kd, seed 0, epoch 1 twice"),
         (lambda t: t.assign(accuracy=t["accuracy"] * 100), r"in .* must be fractions"),
     ],

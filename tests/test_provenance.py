@@ -1,0 +1,15 @@
+"""The command that results carry can be pasted into a shell, and is one for `darkprobe` and `python -m darkprobe`."""
+
+import shlex
+import sys
+
+import pytest
+
+from darkprobe.provenance import command_line
+
+
+@pytest.mark.parametrize("program", ["/usr/bin/darkprobe", "/usr/lib/site-packages/darkprobe/__main__.py"])
+def test_the_command_can_be_run_again(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    arguments = ["extract", "mlp-64=my weights.pt", "--data", "npz:x.npz?size=32", "--out", "store"]
+    monkeypatch.setattr(sys, "argv", [program, *arguments])
+    assert shlex.split(command_line()) == ["darkprobe", *arguments]
