@@ -4,6 +4,9 @@ With studies to learn from, choices are ranked by the gain in student accuracy t
 prediction interval. Without, by a rule that has no free number [design]: a teacher's temperature is that at which its
 wrong classes are most distinct, T* = argmax sigma(T), and (teacher, T) is ranked by the teacher's held-out accuracy
 times sigma(T) / sigma(T*); no fix is then advised, for lack of evidence. `backtest` scores both on finished studies.
+
+Neither looks at which classes a teacher holds alike. A teacher that no longer tells (label smoothing does that) is
+therefore named in the reasons, wherever it is ranked.
 """
 
 from collections.abc import Sequence
@@ -15,9 +18,10 @@ import pandas as pd
 from darkprobe.errors import DataError
 from darkprobe.store import LogitFile, LogitStore
 from darkprobe.study.backtest import read_case, untaught_score
-from darkprobe.study.best_temperature import BestTemperature, temperature_of_most_distinct
+from darkprobe.study.best_temperature import BestTemperature, some_examples, temperature_of_most_distinct
+from darkprobe.study.levels import LEVELS, LOST, knowledge_levels
 from darkprobe.study.outcomes import Arm
-from darkprobe.study.profiles import Profile
+from darkprobe.study.profiles import BASELINE_TEMPERATURE, Profile
 from darkprobe.study.rule import Rule
 from darkprobe.study.rule import learn as learn_rule
 from darkprobe.zoo import build_module, find_architecture
@@ -44,7 +48,8 @@ def advise(
         gain, gain_low, gain_high (predicted student accuracy minus that of KD at T = 4 from the most accurate teacher,
         fractions, 95 % prediction interval; NaN without studies, ends NaN below three), accuracy, accuracy_low,
         accuracy_high (held out, fractions; NaN without a held-out split), best_temperature, best_low, best_high,
-        capacity_ratio (parameters of the teacher over the student's), why.
+        capacity_ratio (parameters of the teacher over the student's), class_relations (what it tells of which classes
+        are alike, nats at T = 4), why.
 
     Raises:
         DataError: the store holds no training logits, or of several data sets; or a study is not finished.
@@ -63,13 +68,15 @@ def advise(
         profiles[name] = _profile(entry, best[name], accuracy[0], ratio)
         facts[name] = {"accuracy": accuracy[0], "accuracy_low": accuracy[1], "accuracy_high": accuracy[2],
                        "best_temperature": best[name].temperature, "best_low": best[name].low,
-                       "best_high": best[name].high, "capacity_ratio": ratio}  # fmt: skip
+                       "best_high": best[name].high, "capacity_ratio": ratio,
+                       "class_relations": _class_relations(entry)}  # fmt: skip
+    lost = _without_relations({name: float(fact["class_relations"]) for name, fact in facts.items()})
     methods = rule.methods if rule else ("kd",)
     arms = [(n, m, t) for n in best for m in methods for t in sorted({*temperatures, best[n].temperature})]
     scored = _scored(arms, profiles, rule)
     rows = [
         {"model": arm[0], "dataset": dataset, "method": arm[1], "temperature": arm[2], **score, **facts[arm[0]],
-         "why": _why(arm, best[arm[0]], score, rule)}
+         "why": _why(arm, best[arm[0]], score, rule) + lost.get(arm[0], "")}
         for arm, score in zip(arms, scored, strict=True)
     ]  # fmt: skip
     table = pd.DataFrame(rows).sort_values(["score", "model", "temperature"], ascending=[False, True, True])
@@ -87,6 +94,24 @@ def _profile(entry: LogitFile, best: BestTemperature, accuracy: float, ratio: fl
         best_temperature=best.temperature,
         shares=tuple((best.curve / best.distinctness).tolist()),
     )
+
+
+def _class_relations(entry: LogitFile) -> float:
+    chosen = some_examples(len(entry.labels), np.random.default_rng(0))
+    levels = knowledge_levels(
+        np.asarray(entry.logits[chosen]), np.asarray(entry.labels, np.int64)[chosen], temperature=BASELINE_TEMPERATURE
+    )
+    return float(levels[LEVELS.index("class relations")])
+
+
+def _without_relations(nats: dict[str, float]) -> dict[str, str]:
+    """What to add to the reasons of teachers that tell less than `LOST` of what the richest does."""
+    richest = max(nats, key=lambda name: nats[name])
+    return {
+        name: f"; CAUTION: lost which classes are alike ({found / nats[richest]:.1%} of what {richest} tells)"
+        for name, found in nats.items()
+        if found < LOST * nats[richest]
+    }
 
 
 def _scored(arms: list[Arm], profiles: dict[str, Profile], rule: Rule | None) -> list[dict[str, float]]:

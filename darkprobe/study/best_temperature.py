@@ -39,6 +39,11 @@ class BestTemperature:
         return float(np.interp(np.log2(temperature), np.log2(TEMPERATURES), self.curve)) / self.distinctness
 
 
+def some_examples(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """At most `EXAMPLES` of n examples, drawn without replacement, in order."""
+    return np.sort(rng.choice(n, min(EXAMPLES, n), replace=False))
+
+
 def temperature_of_most_distinct(
     logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], *, seed: int = 0
 ) -> BestTemperature:
@@ -54,7 +59,7 @@ def temperature_of_most_distinct(
         choice [design].
     """
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(len(labels), min(EXAMPLES, len(labels)), replace=False))
+    chosen = some_examples(len(labels), rng)
     block = SoftLabelBlock(
         torch.from_numpy(np.asarray(logits[chosen])), torch.from_numpy(np.asarray(labels[chosen]).astype(np.int64))
     )

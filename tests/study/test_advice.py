@@ -15,12 +15,14 @@ from darkprobe import advise
 from darkprobe.cli import app
 from darkprobe.cli.tables import number
 from darkprobe.errors import DataError, InvalidValueError
+from darkprobe.store import LogitStore
 from darkprobe.study import backtest, read_study
 from darkprobe.study.backtest import BASELINES, conclusion
 from darkprobe.study.best_temperature import TEMPERATURES, temperature_of_most_distinct
 from darkprobe.study.outcomes import read_outcome
 from darkprobe.study.profiles import Profile
 from darkprobe.study.rule import Case, learn, read_rule, reference_arm, write_rule
+from darkprobe.zoo import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 RNG = np.random.default_rng(5)
@@ -67,6 +69,21 @@ def test_advice_from_a_store(finished: Path, tmp_path: Path) -> None:
     assert "advice for mlp1-8" in found.stdout and accuracy in found.stdout and "most distinct" in found.stdout
     with pytest.raises(DataError, match="training logits of one data set, got"):
         advise(finished / "store", student="mlp1-8")
+
+
+def test_a_teacher_that_lost_class_relations_is_named_in_the_reasons(tmp_path: Path) -> None:
+    alike = 3.0 * np.eye(8)[(LABELS + 1) % 8]  # every class has a neighbour; only one of the teachers tells
+    store = LogitStore(tmp_path, create=True)
+    for name, relations, part in (("mlp-16", alike, "train"), ("mlp-32", 0.0, "train")):
+        card = load_model(name, input_shape=(1, 8, 8), num_classes=8, seed=0).card
+        store.add(
+            card, dataset="made", split=part, logits=(LOGITS + relations).astype(np.float32), labels=LABELS,
+            example_ids=np.arange(len(LABELS)), class_names=tuple("abcdefgh"), fingerprint="0" * 64, source="made",
+        )  # fmt: skip
+    table = advise(store, student="mlp1-8").set_index("model")
+    warned = table["why"].str.contains("CAUTION: lost which classes are alike")
+    assert warned[warned].index.unique().str.startswith("mlp-32").all() and warned.any()
+    assert not warned[table.index.str.startswith("mlp-16")].any() and warned[table.index.str.startswith("mlp-32")].all()
 
 
 def test_backtest_measures_what_was_lost(finished: Path) -> None:
