@@ -1,8 +1,10 @@
-"""`Generations`: the frozen plan of a study of generations. What is written here, and nothing else, decides what is run."""
+"""`Generations`: the frozen plan of a study of generations; it alone decides what is run."""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from darkprobe.checks import check_positive
 from darkprobe.data import Split
@@ -81,12 +83,8 @@ class Task:
 
 def of_classes(split: Split, classes: tuple[int, ...]) -> Split:
     """The examples of some classes, which are renumbered from 0 in the order given; ids are kept."""
-    place = {label: new for new, label in enumerate(classes)}
-    rows = [row for row, label in enumerate(split.labels.tolist()) if label in place]
-    part = split.take(rows)  # type: ignore[arg-type]  # a list indexes as an array does
-    labels = part.labels.copy()
-    for label, new in place.items():
-        labels[part.labels == label] = new
+    part = split.take(np.flatnonzero(np.isin(split.labels, classes)))
+    labels = np.array([classes.index(label) for label in part.labels.tolist()], dtype=np.int64)
     names = tuple(split.class_names[label] for label in classes)
     told = "-".join(map(str, classes))
     return dataclasses.replace(part, dataset=f"{split.dataset}-of-{told}", labels=labels, class_names=names)
@@ -195,5 +193,5 @@ class Generations:
 
 def _few(task: Task) -> Task:
     """A few examples of each part, cut from the splits themselves."""
-    cut = {role: f"{getattr(task, role).partition('[')[0]}[:48]" for role in ("train", "test")}
-    return dataclasses.replace(task, **cut, val=f"{task.val.partition('[')[0]}[48:96]")
+    train, val, test = (getattr(task, role).partition("[")[0] for role in ("train", "val", "test"))
+    return dataclasses.replace(task, train=f"{train}[:48]", val=f"{val}[48:96]", test=f"{test}[:48]")
