@@ -163,9 +163,9 @@ def test_classes_are_cut_out_and_renumbered() -> None:
 def measured(shift: Sequence[float], *, n: int = 30) -> dict[str, dict[str, np.ndarray]]:
     """Strict chain at .7, the tolerant one exactly `shift` away on average, by generation, with noise of a point."""
     rng = np.random.default_rng(1)
-    strict = 0.7 + 0.01 * rng.standard_normal((n, len(shift)))
-    noise = 0.01 * rng.standard_normal(strict.shape)
-    tolerant = strict + np.array(shift) + noise - noise.mean(0)
+    noise, other = 0.01 * rng.standard_normal((2, n, len(shift)))
+    strict = 0.7 + noise - noise.mean(0)
+    tolerant = strict + np.array(shift) + other - other.mean(0)
     names = ("test_accuracy", "ensemble_accuracy", "transfer_accuracy", "train_secondary_gap")
     chains = {"strict": strict, "tolerant": tolerant, "strict, tuned T": strict + 0.02}
     return {chain: dict.fromkeys(names, values) for chain, values in chains.items()}

@@ -10,6 +10,7 @@ import pandas as pd
 from darkprobe.files import replacing, write_json
 from darkprobe.plots import save_figure
 from darkprobe.plots.generations import plot_generations_overview
+from darkprobe.plots.style import figure_of
 from darkprobe.provenance import provenance
 from darkprobe.study.generations.findings import Measured, other_claims, tolerance_over_generations
 from darkprobe.study.generations.plan import TOLERANT, Generations, Upbringing
@@ -86,7 +87,7 @@ def write_outputs(plan: Generations, directory: Path, *, rows: Sequence[Row], ch
     for name, table in tables.items():
         tables[name] = table.assign(unit_of_n=unit)
         _write_table(directory / "tables" / f"{name}.csv", tables[name])
-    figure = plot_generations_overview(tables["generations"])[0].figure
+    figure = figure_of(plot_generations_overview(tables["generations"])[0])
     for suffix in (".png", ".svg"):
         path = directory / "figures" / f"generations{suffix}"
         save_figure(figure, path, table=tables["generations"], provenance=facts)
