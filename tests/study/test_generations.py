@@ -125,6 +125,23 @@ def test_the_first_loss_is_the_papers_for_every_member() -> None:
         assert torch.allclose(loss[i], expected)
 
 
+@pytest.mark.parametrize(("k", "eta", "label"), [(3, 0.4, 4 / 9), (5, 0.5, 0.8), (5, 0.45, 0.655), (5, 0.6, 1.0)])
+def test_a_learnt_example_is_tolerated_below_about_one_half(k: int, eta: float, label: float) -> None:
+    """The documented minimum: p_y = eta (K - 1) / ((1 - eta) K), and strictness where that exceeds 1."""
+    z = torch.zeros(1, 1, 6).requires_grad_()
+    with torch.no_grad():
+        z[..., 2] += 2.0  # the label leads, as in a trained network
+    loss = first_objective([Upbringing(k=k, first_ce_weight=eta, ce_weight=1)], torch.tensor([2]))
+    optimizer = torch.optim.Adam([z], 0.05)
+    for _ in range(1500):
+        optimizer.zero_grad()
+        torch.autograd.backward(loss(z, torch.tensor([0])).sum())
+        optimizer.step()
+    probs = z.detach().softmax(-1)[0, 0]
+    assert float(probs[2]) == pytest.approx(label, abs=0.02)
+    assert float(probs.topk(k).values.sum()) > 0.97
+
+
 def test_measures_of_a_hand_made_chain() -> None:
     labels = np.array([0, 1])
     one = torch.log(torch.tensor([[0.5, 0.2, 0.1, 0.1, 0.1], [0.6, 0.1, 0.1, 0.1, 0.1]]))
