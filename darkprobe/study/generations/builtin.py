@@ -51,7 +51,7 @@ def synthetic() -> Generations:
         training=TrainConfig(epochs=30, batch_size=100, learning_rate=5e-3, evaluations=1),
         chains=_chains(k=(4, 8, 20), eta=(0.4, 0.45, 0.5, 0.6), lam=(0.1, 0.6), temperatures=(1.5, 2.0, 3.0, 4.0)),
         pilot=4,
-        confirm=24,
+        confirm=16,
     )
 
 
