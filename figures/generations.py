@@ -2,7 +2,7 @@
 
 Redraws generations.png and generations_sweep.png from the committed tables in figures/studies/generations/. With
 --train it first runs what is not done yet of both 2-core studies (`darkprobe generations synthetic` and `digits`) in a
-folder of yours, and keeps what is small: some seven minutes of one idle core.
+folder of yours, and keeps what is small.
 
     python figures/generations.py [--train build/generations] [--workers 2]
 """
@@ -19,7 +19,7 @@ from _figure import HERE, panels, percent, save
 from matplotlib.axes import Axes
 
 from darkprobe.plots import plot_generations
-from darkprobe.plots.style import MUTED, STYLE, category_colours, headline
+from darkprobe.plots.style import MUTED, STYLE, category_colours, headline, legend_outside
 from darkprobe.plots.tables import counted, error_bars
 from darkprobe.study.generations import find_generations, run_generations
 
@@ -63,7 +63,8 @@ def draw_generations(studies: list[str]) -> None:
             plot_generations(table, metric=metric, title=f"{study}: {title}", ax=ax)
             if metric == "transfer_accuracy":
                 ax.set_ylabel(TARGETS[study])
-        axes[row * len(MEASURES)].legend(title="first teacher")
+        with mpl.rc_context(STYLE):
+            legend_outside(axes[(row + 1) * len(MEASURES) - 1], title="chain")
     shown = pd.concat([table[table["metric"].isin(MEASURES)] for table in tables.values()])
     save(axes, "generations", table=shown, sources=[], studies=provenances(studies))
 
@@ -84,8 +85,9 @@ def draw_sweep(studies: list[str]) -> None:
             shown.append(line)
         shown.append(own)
         note = f"λ = {chosen['tolerant']['ce_weight']:g} · {counted(own).replace('n =', 'pilot, n =')}"
-        headline(ax, f"{study}: sweep of K and η", f"{note} · 95 % intervals")
-        ax.legend(loc="best")
+        with mpl.rc_context(STYLE):
+            headline(ax, f"{study}: sweep of K and η", f"{note} · 95 % intervals")
+            legend_outside(ax)
     save(axes, "generations_sweep", table=pd.concat(shown), sources=[], studies=provenances(studies))
 
 

@@ -6,7 +6,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from darkprobe.errors import UnknownNameError
-from darkprobe.plots.style import axes_or_new, category_colours, category_markers, headline, house_style, new_axes
+from darkprobe.plots.style import (
+    axes_or_new,
+    category_colours,
+    category_markers,
+    headline,
+    house_style,
+    legend_outside,
+    new_axes,
+)
 from darkprobe.plots.tables import SHARES, axis_label, counted, error_bars, has_intervals, percent_axis, require_columns
 
 GENERATION_COLUMNS = ("chain", "metric", "generation", "value", "low", "high", "n", "unit")
@@ -83,6 +91,7 @@ def plot_generations(
     return ax
 
 
+@house_style
 def plot_generations_overview(table: pd.DataFrame) -> list[Axes]:
     """Four axes of one figure: accuracy, top score difference, ensembles and transfer by generation.
 
@@ -92,5 +101,5 @@ def plot_generations_overview(table: pd.DataFrame) -> list[Axes]:
     axes = new_axes(len(TITLES), width=3.7, height=3.6)
     for metric, ax in zip(TITLES, axes, strict=True):
         plot_generations(table, metric=metric, ax=ax)
-    axes[0].legend(title="first teacher")
+    legend_outside(axes[-1], title="chain")
     return axes

@@ -96,7 +96,7 @@ def write_outputs(plan: Generations, directory: Path, *, rows: Sequence[Row], ch
     seconds = round(float(runs["seconds"].sum()), 1)
     write_json(
         directory / "generations.json",
-        {**plan.as_dict(), "choices": choices, "trials": trials, "core_seconds": seconds, "provenance": facts},
+        {**plan.as_dict(), "choices": choices, "trials": trials, "cell_seconds": seconds, "provenance": facts},
     )
 
 
