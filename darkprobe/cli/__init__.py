@@ -18,6 +18,7 @@ from darkprobe.cli.card import card
 from darkprobe.cli.compare import compare
 from darkprobe.cli.distill import distill
 from darkprobe.cli.extract import extract
+from darkprobe.cli.generations import generations
 from darkprobe.cli.plugins import load_plugins
 from darkprobe.cli.profile import profile
 from darkprobe.cli.relation_plots import plot_app
@@ -58,6 +59,7 @@ app.command()(compare)
 app.command()(extract)
 app.command()(distill)
 app.command()(verify)
+app.command()(generations)
 app.command()(report)
 app.command()(advise)
 app.command()(audit)

@@ -11,9 +11,13 @@ app = typer.Typer(name="study", help="Plans of studies, and how far a study is."
 def list_studies() -> None:
     """Prints the built-in studies."""
     from darkprobe.study import STUDIES
+    from darkprobe.study.generations import GENERATIONS
 
     for name in STUDIES:
         typer.echo(f"{name:<18} {(STUDIES[name].__doc__ or '').splitlines()[0]}")
+    typer.echo("\nRun by `darkprobe generations`:")
+    for name in GENERATIONS:
+        typer.echo(f"{name:<18} {(GENERATIONS[name].__doc__ or '').splitlines()[0]}")
 
 
 @app.command("show")

@@ -11,6 +11,7 @@ from darkprobe.plots.classes import plot_classes as plot_classes
 from darkprobe.plots.cosines import plot_cosines as plot_cosines
 from darkprobe.plots.effects import plot_controls as plot_controls
 from darkprobe.plots.effects import plot_effects as plot_effects
+from darkprobe.plots.generations import plot_generations as plot_generations
 from darkprobe.plots.levels import plot_levels as plot_levels
 from darkprobe.plots.mismatch import plot_mismatch as plot_mismatch
 from darkprobe.plots.profile import plot_profile as plot_profile

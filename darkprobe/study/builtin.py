@@ -183,5 +183,10 @@ def find_study(name: str, *, edition: str = "full") -> Study:
     if name.endswith(".toml"):
         return read_study(Path(name))
     if name not in STUDIES:
-        raise UnknownNameError("study", name, STUDIES, hint="Or give the path of a .toml file.")
+        raise UnknownNameError(
+            "study",
+            name,
+            STUDIES,
+            hint="Or give the path of a .toml file; `darkprobe generations` has studies of its own.",
+        )
     return STUDIES[name](edition) if name in _WITH_EDITIONS else STUDIES[name]()

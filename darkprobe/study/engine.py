@@ -1,15 +1,20 @@
 """Where cells run: this process, processes of this machine, or a Dask cluster."""
 
+import functools
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import active_children, get_context, parent_process
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import torch
+
 from darkprobe.errors import InvalidValueError, MissingDependencyError
-from darkprobe.study.cells import SerialExecutor
+from darkprobe.study.cells import Cell, Result, SerialExecutor
 
 
 def cores() -> int:
@@ -46,6 +51,26 @@ def engine(*, workers: int | None = None, dask: str | None = None) -> Iterator[E
             for worker in set(active_children()) - earlier:
                 worker.kill()
             raise
+
+
+def on_one_thread(work: Callable[[Cell, Path], list[Result]]) -> Callable[[Cell, Path], list[Result]]:
+    """The same work on one thread, so that a cell's bits do not depend on how many workers there are; each result with
+    its share of the `seconds`.
+    """
+
+    @functools.wraps(work)
+    def run(cell: Cell, directory: Path) -> list[Result]:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        begun = time.perf_counter()
+        try:
+            results = work(cell, directory)
+        finally:
+            torch.set_num_threads(threads)
+        seconds = (time.perf_counter() - begun) / len(results)
+        return [{**result, "seconds": seconds} for result in results]
+
+    return run
 
 
 def _end_with_driver() -> None:

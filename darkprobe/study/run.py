@@ -1,28 +1,22 @@
 """`run_study`: teachers and assistants, pilot, choices, confirm, verdicts. Read it top to bottom."""
 
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from darkprobe.errors import InvalidValueError
 from darkprobe.files import write_json
 from darkprobe.study.assistants import assistant_cells, train_assistants
 from darkprobe.study.cells import Cell, Ledger, Result, Work, run_cells
 from darkprobe.study.choices import choose
-from darkprobe.study.engine import engine
+from darkprobe.study.engine import engine, on_one_thread
 from darkprobe.study.outputs import write_outputs
 from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.plan_check import check_names
+from darkprobe.study.progress import Bar, progress_bars
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
 from darkprobe.study.student_training import train_students
@@ -63,7 +57,7 @@ def run_study(
     (directory / "cells").mkdir(parents=True, exist_ok=True)
     if not (directory / "verdicts.json").exists():  # what `study status` reads until the outputs are written
         write_json(directory / "study.json", study.as_dict())
-    with engine(workers=workers, dask=dask) as executor, _progress(shown=progress) as bar:
+    with engine(workers=workers, dask=dask) as executor, progress_bars(shown=progress) as bar:
         run = _Run(study, Ledger(directory), executor, bar, patience)
         stems = run.teachers()
         stems |= run.assistants(stems)
@@ -94,24 +88,10 @@ _WORK: dict[str, Work] = {
 }
 
 
+@on_one_thread
 def work(cell: Cell, directory: Path) -> list[Result]:
-    """Runs one cell on one thread, so that its bits do not depend on how many workers there are.
-
-    Returns:
-        One result a member, with its share of the `seconds`.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    begun = time.perf_counter()
-    try:
-        results = _WORK[cell.kind](cell, directory)
-    finally:
-        torch.set_num_threads(threads)
-    seconds = (time.perf_counter() - begun) / len(results)
-    return [{**result, "seconds": seconds} for result in results]
-
-
-Bar = Callable[[str, int], Callable[[int], None]]
+    """Runs one cell; one result a member."""
+    return _WORK[cell.kind](cell, directory)
 
 
 @dataclass(frozen=True)
@@ -152,21 +132,3 @@ class _Run:
             dataset = study_split(self.study, r, "val").dataset
             rows += run_rows(self.study, chosen, found, phase=phase, replicate=r, dataset=dataset)
         return rows
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Bar]:
-    columns = (
-        TextColumn("{task.description:<19}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-
-        def start(what: str, total: int) -> Callable[[int], None]:
-            task = bar.add_task(what, total=total)
-            return lambda amount: bar.advance(task, amount)
-
-        yield start
