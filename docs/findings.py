@@ -109,12 +109,13 @@ def words() -> dict[str, Any]:
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table, tables.temperatures_table,
         same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine,
     )  # fmt: skip
-    losses = regrets()
+    losses, chains = regrets(), read_studies("generations.json")
     return {
         **{function.__name__: partial(function, listed) for function in over_all},
         **{function.__name__: function for function in alone},
         "study": studies.__getitem__,
-        "generations": list(read_studies("generations.json").values()),
+        "generations": list(chains.values()),
+        "chains": chains.__getitem__,
         "scaled": [study for study in listed if study.plan["scaled"]],
         "lost_in": lambda study, rule: f"{100 * losses.loc[study, rule]:.2f}",
         "backtested": len(losses),
