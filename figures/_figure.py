@@ -75,8 +75,8 @@ class KeptStudy:
 
 
 def read_numbers(path: Path) -> pd.DataFrame:
-    """A table whose numbers are, to the last bit, those that were written."""
-    return pd.read_csv(path, float_precision="round_trip")
+    """A table whose numbers are, to the last bit, those that were written (the pinned pandas reads them so)."""
+    return pd.read_csv(path)
 
 
 def kept_studies(*tables: str) -> list[KeptStudy]:
@@ -84,6 +84,16 @@ def kept_studies(*tables: str) -> list[KeptStudy]:
     others = sorted(path.parent for kind in ("scaled", "full") for path in KEPT.glob(f"{kind}/*/verdicts.json"))
     folders = [*(KEPT / name for name in TITLES if (KEPT / name / "verdicts.json").exists()), *others]
     return [KeptStudy(f) for f in folders if all((f / "tables" / f"{table}.csv").exists() for table in tables)]
+
+
+def figures_of(name: str, *tables: str) -> list[tuple[str, list[KeptStudy]]]:
+    """The figures that a script draws: one of the reference studies, and `NAME_images` where there are others."""
+    studies = kept_studies(*tables)
+    groups = {
+        name: [study for study in studies if study.name in TITLES],
+        f"{name}_images": [study for study in studies if study.name not in TITLES],
+    }
+    return [(name, group) for name, group in groups.items() if group]
 
 
 def model_colour() -> dict[str, str]:
@@ -124,9 +134,21 @@ def draw_line(ax: Axes, rows: pd.DataFrame, *, x: str | Sequence[float], colour:
     ax.errorbar(places, rows["value"], yerr=error_bars(rows), color=colour, **look)
 
 
-def side_by_side(rows: pd.DataFrame, i: int, n: int) -> list[float]:
-    """Parameters of the teachers, moved a little for the i-th of n lines, so that intervals can be told apart."""
-    return [float(p) * 1.05 ** (i - (n - 1) / 2) for p in rows["parameters"]]
+def side_by_side(rows: pd.DataFrame, i: int, n: int, *, span: float) -> list[float]:
+    """Parameters of the teachers, moved a little for the i-th of n lines, so that intervals can be told apart.
+
+    Args:
+        rows: with the column `parameters`.
+        i, n: which line of how many.
+        span: parameters of the largest teacher on the axis over those of the smallest.
+    """
+    return [float(p) * span ** (0.017 * (i - (n - 1) / 2)) for p in rows["parameters"]]
+
+
+def span_of(rows: pd.DataFrame) -> float:
+    """How many times larger the largest teacher in the rows is than the smallest; the student alone has no teacher."""
+    parameters = rows.loc[rows["parameters"] > 0, "parameters"]
+    return float(parameters.max() / parameters.min())
 
 
 def teacher_axis(ax: Axes, rows: pd.DataFrame, *, column: str = "model") -> None:

@@ -8,7 +8,18 @@ the floor, 1 at the ceiling. Redrawn from the kept tables.
 """
 
 import pandas as pd
-from _figure import KeptStudy, draw_line, kept_studies, legend, panels, replicates, save, side_by_side, teacher_axis
+from _figure import (
+    KeptStudy,
+    draw_line,
+    figures_of,
+    legend,
+    panels,
+    replicates,
+    save,
+    side_by_side,
+    span_of,
+    teacher_axis,
+)
 from matplotlib.axes import Axes
 
 from darkprobe.plots.style import MUTED, headline, house_style
@@ -33,11 +44,11 @@ def draw_level(ax: Axes, rows: pd.DataFrame, *, level: str) -> None:
     """Spearman of one level with floor and ceiling."""
     for i, (quantity, (_, look)) in enumerate(QUANTITIES.items()):
         line = rows[rows["quantity"] == quantity].sort_values("parameters")
-        places = side_by_side(line, i, len(QUANTITIES))
+        places = side_by_side(line, i, len(QUANTITIES), span=span_of(rows))
         draw_line(ax, line, x=places, colour=LEVELS[level] if quantity == "with_largest" else MUTED, **look)
     teacher_axis(ax, rows)
     ax.set_ylim(-0.2, 1.05)
-    ax.set_ylabel("Spearman correlation over wrong classes")
+    ax.set_ylabel("Spearman correlation")
 
 
 def draw_consistency(ax: Axes, rows: pd.DataFrame) -> None:
@@ -46,16 +57,15 @@ def draw_consistency(ax: Axes, rows: pd.DataFrame) -> None:
     ax.axhline(BOUND, color=MUTED, linestyle="--", linewidth=1)
     for i, (level, colour) in enumerate(LEVELS.items()):
         line = rows[rows["level"] == level].sort_values("parameters")
-        draw_line(ax, line, x=side_by_side(line, i, len(LEVELS)), colour=colour)
+        draw_line(ax, line, x=side_by_side(line, i, len(LEVELS), span=span_of(rows)), colour=colour)
     teacher_axis(ax, rows)
     ax.set_ylim(0.0, 1.15)
     ax.set_ylabel("consistency (0 floor, 1 ceiling)")
 
 
 @house_style
-def main() -> None:
-    """Draws a column per study: class level, instance level, consistency."""
-    studies = kept_studies("affinity")
+def draw_figure(name: str, studies: list[KeptStudy]) -> None:
+    """A column per study: class level, instance level, consistency."""
     tables = [table for study in studies if (table := study.table("affinity")) is not None]
     columns = len(studies)
     axes = panels(columns, 3, width=4.4, height=3.5)
@@ -75,7 +85,13 @@ def main() -> None:
         (f"{level} level", {"color": colour, "marker": "o", "markersize": 4}) for level, colour in LEVELS.items()
     ]
     legend(axes[-1], [*entries, (f"{BOUND:g}: what H2 asks for", {"color": MUTED, "linestyle": "--"})])
-    save(axes, "affinity_consistency", table=pd.concat(tables), studies=studies)
+    save(axes, name, table=pd.concat(tables), studies=studies)
+
+
+def main() -> None:
+    """Draws the reference studies, and the others in a figure of their own."""
+    for name, studies in figures_of("affinity_consistency", "affinity"):
+        draw_figure(name, studies)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from _figure import (
     TEMPERATURE_COLOURS,
     KeptStudy,
     draw_line,
-    kept_studies,
+    figures_of,
     legend,
     log_values,
     panels,
@@ -63,9 +63,8 @@ def draw(ax: Axes, rows: pd.DataFrame, *, metric: str, title: str) -> None:
 
 
 @house_style
-def main() -> None:
-    """Draws a row of three panels per study."""
-    studies = kept_studies("profile")
+def draw_figure(name: str, studies: list[KeptStudy]) -> None:
+    """A row of three panels per study."""
     tables = [drawn(study) for study in studies]
     axes = panels(len(METRICS), len(studies), width=4.4, height=3.5)
     entries = [(f"T = {t:g}", {"color": TEMPERATURE_COLOURS[t]}) for t in TEMPERATURES]
@@ -75,7 +74,13 @@ def main() -> None:
         for ax, metric in zip(own, METRICS, strict=True):
             draw(ax, rows, metric=metric, title=study.title)
         legend(own[-1], entries)
-    save(axes, "capacity_distinctness", table=pd.concat(tables), studies=studies, temperatures=TEMPERATURES)
+    save(axes, name, table=pd.concat(tables), studies=studies, temperatures=TEMPERATURES)
+
+
+def main() -> None:
+    """Draws the reference studies, and the others in a figure of their own."""
+    for name, studies in figures_of("capacity_distinctness", "profile"):
+        draw_figure(name, studies)
 
 
 if __name__ == "__main__":

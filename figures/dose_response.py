@@ -7,7 +7,7 @@ against the clean teacher. Redrawn from the kept verdicts (H9) and tables.
 """
 
 import pandas as pd
-from _figure import KeptStudy, draw_line, kept_studies, panels, percent, replicates, save
+from _figure import KeptStudy, draw_line, figures_of, panels, percent, replicates, save
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
@@ -50,9 +50,8 @@ def draw_doses(ax: Axes, rows: pd.DataFrame, study: KeptStudy) -> None:
 
 
 @house_style
-def main() -> None:
-    """Draws a row per study that has controls."""
-    studies = kept_studies("controls")
+def draw_figure(name: str, studies: list[KeptStudy]) -> None:
+    """A row per study that has controls."""
     axes = panels(2, len(studies), width=6.4, height=5.2)
     tables = []
     for i, study in enumerate(studies):
@@ -65,7 +64,13 @@ def main() -> None:
         plot_controls(controls, title=f"Controls, {study.title}", ax=axes[2 * i + 1])
         effects = controls.rename(columns={"effect": "value"}).assign(quantity="effect on accuracy")
         tables += [dose, effects.drop(columns="unit_of_n")]
-    save(axes, "dose_response", table=pd.concat(tables), studies=studies)
+    save(axes, name, table=pd.concat(tables), studies=studies)
+
+
+def main() -> None:
+    """Draws the reference studies, and the others in a figure of their own."""
+    for name, studies in figures_of("dose_response", "controls"):
+        draw_figure(name, studies)
 
 
 if __name__ == "__main__":

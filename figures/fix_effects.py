@@ -6,7 +6,7 @@ Redrawn from the kept tables.
 """
 
 import pandas as pd
-from _figure import KeptStudy, kept_studies, panels, save, spoken
+from _figure import KeptStudy, figures_of, panels, save, spoken
 
 from darkprobe.plots import plot_effects
 
@@ -21,15 +21,20 @@ def drawn(study: KeptStudy) -> pd.DataFrame:
     return rows.assign(group=rows["setting"].map(groups), label=rows["method"].map(spoken), effect=rows["value"])
 
 
-def main() -> None:
-    """Draws a panel per study."""
-    studies = kept_studies("gap")
+def draw_figure(name: str, studies: list[KeptStudy]) -> None:
+    """A panel per study."""
     tables = [drawn(study) for study in studies]
     axes = panels(len(studies), width=5.0, height=4.3)
     for ax, study, table in zip(axes, studies, tables, strict=True):
-        title = f"{study.title}: fixes at {study.plan['teachers'][-1]}"
-        plot_effects(table, title=title, against="KD", margin=study.plan["delta"], ax=ax)
-    save(axes, "fix_effects", table=pd.concat(tables).drop(columns=["label", "effect"]), studies=studies)
+        against = f"KD, both from {study.plan['teachers'][-1]}"
+        plot_effects(table, title=study.title, against=against, margin=study.plan["delta"], ax=ax)
+    save(axes, name, table=pd.concat(tables).drop(columns=["label", "effect"]), studies=studies)
+
+
+def main() -> None:
+    """Draws the reference studies, and the others in a figure of their own."""
+    for name, studies in figures_of("fix_effects", "gap"):
+        draw_figure(name, studies)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ Redrawn from the kept tables.
     python figures/gap_closed.py
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from _figure import (
     KeptStudy,
     draw_line,
-    kept_studies,
+    figures_of,
     legend,
     method_colours,
     method_markers,
@@ -46,9 +48,14 @@ def draw_gap(ax: Axes, table: pd.DataFrame, settings: list[str]) -> None:
     percent(ax)
 
 
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Every method once, tuned KD first."""
+    return sorted(dict.fromkeys(methods), key=lambda method: method != "kd, tuned T")
+
+
 def draw_methods(ax: Axes, rows: pd.DataFrame, settings: list[str]) -> None:
     """A mark per method and setting, side by side."""
-    methods = list(dict.fromkeys(rows["method"]))
+    methods = in_order(rows["method"])
     colours, markers = method_colours(methods), method_markers(methods)
     for i, method in enumerate(methods):
         own = rows[rows["method"] == method].set_index("setting")
@@ -92,20 +99,24 @@ def draw_study(axes: list[Axes], study: KeptStudy, table: pd.DataFrame) -> None:
 
 
 @house_style
-def main() -> None:
-    """Draws a column per study."""
-    studies = kept_studies("gap")
+def draw_figure(name: str, studies: list[KeptStudy]) -> None:
+    """A column per study."""
     tables = [table for study in studies if (table := study.table("gap")) is not None]
     columns = len(studies)
     axes = panels(columns, 3, width=4.8, height=3.4)
     for i, (study, table) in enumerate(zip(studies, tables, strict=True)):
         draw_study(axes[i::columns], study, table)
-    methods = list(dict.fromkeys(m for table in tables for m in table.loc[table["quantity"] == "fix", "method"]))
-    methods.sort(key=lambda method: method != "kd, tuned T")
+    methods = in_order(m for table in tables for m in table.loc[table["quantity"] == "fix", "method"])
     colours, markers = method_colours(methods), method_markers(methods)
     entries = [(spoken(m), {"color": colours[m], "marker": markers[m], "linestyle": "none"}) for m in methods]
     legend(axes[2 * columns - 1], entries, title="fix, at its tuned setting")
-    save(axes, "gap_closed", table=pd.concat(tables), studies=studies)
+    save(axes, name, table=pd.concat(tables), studies=studies)
+
+
+def main() -> None:
+    """Draws the reference studies, and the others in a figure of their own."""
+    for name, studies in figures_of("gap_closed", "gap"):
+        draw_figure(name, studies)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 from _figure import (
     KeptStudy,
     draw_line,
-    kept_studies,
+    figures_of,
     legend,
     method_colours,
     method_markers,
@@ -18,6 +18,7 @@ from _figure import (
     replicates,
     save,
     side_by_side,
+    span_of,
     spoken,
     teacher_axis,
 )
@@ -34,7 +35,7 @@ def draw(ax: Axes, table: pd.DataFrame, methods: list[str]) -> None:
     ax.axhspan(alone["low"], alone["high"], color=MUTED, alpha=0.12, linewidth=0)
     for i, method in enumerate(methods):
         rows = table[table["method"] == method].sort_values("parameters")
-        places = side_by_side(rows, i, len(methods))
+        places = side_by_side(rows, i, len(methods), span=span_of(table))
         draw_line(ax, rows, x=places, colour=colours[method], marker=markers[method])
     teacher_axis(ax, table[table["method"].isin(methods)], column="teacher")
     ax.set_ylabel("student test accuracy (%)")
@@ -64,15 +65,20 @@ def draw_study(axes: tuple[Axes, Axes], study: KeptStudy, table: pd.DataFrame) -
 
 
 @house_style
-def main() -> None:
-    """Draws a column per study."""
-    studies = kept_studies("accuracy")
+def draw_figure(name: str, studies: list[KeptStudy]) -> None:
+    """A column per study."""
     tables = [table for study in studies if (table := study.table("accuracy")) is not None]
     columns = len(studies)
     axes = panels(columns, 2, width=5.2, height=3.7)
     for i, (study, table) in enumerate(zip(studies, tables, strict=True)):
         draw_study((axes[i], axes[columns + i]), study, table)
-    save(axes, "mismatch", table=pd.concat(tables), studies=studies)
+    save(axes, name, table=pd.concat(tables), studies=studies)
+
+
+def main() -> None:
+    """Draws the reference studies, and the others in a figure of their own."""
+    for name, studies in figures_of("mismatch", "accuracy"):
+        draw_figure(name, studies)
 
 
 if __name__ == "__main__":
