@@ -5,7 +5,7 @@ Nothing here trains or measures. The same tables give the same numbers, on whate
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ TITLES = {
     "reference/digits": "digits, perceptrons",
     "reference/digits-conv": "digits, convolutional",
     "reference/synthetic": "synthetic, perceptrons",
+    "reference/levels": "synthetic, partial targets",
 }
 """The reference studies, in the order of every figure; other studies follow under their folder's name."""
 
@@ -189,19 +190,28 @@ def replicates(rows: pd.DataFrame) -> str:
     return f"n = {low if low == high else f'{low} to {high}'} replicates"
 
 
-def save(axes: list[Axes], name: str, *, table: pd.DataFrame, studies: list[KeptStudy], **facts: Any) -> None:
+def save(
+    axes: list[Axes],
+    name: str,
+    *,
+    table: pd.DataFrame,
+    studies: list[KeptStudy] | Mapping[str, Mapping[str, Any]],
+    **facts: Any,
+) -> None:
     """Writes the figure as PNG and SVG, its numbers as CSV, and as JSON what they came from.
 
     Args:
         axes: of the figure.
         name: of the files.
         table: the numbers drawn.
-        studies: those drawn, whose provenance (command, commit, versions, hardware, seeds, time) is repeated.
+        studies: those drawn, whose provenance (command, commit, versions, hardware, seeds, time) is repeated; or that
+            provenance itself, by name.
         facts: more of it.
     """
+    known = studies if isinstance(studies, Mapping) else {study.name: study.plan["provenance"] for study in studies}
     told = {
         "command": f"python figures/{Path(sys.argv[0]).name}",
-        "studies": {study.name: study.plan["provenance"] for study in studies},
+        "studies": dict(known),
         **facts,
     }
     for suffix in (".png", ".svg"):

@@ -24,9 +24,9 @@ def drawn(study: KeptStudy) -> pd.DataFrame:
 def draw_figure(name: str, studies: list[KeptStudy]) -> None:
     """A panel per study."""
     tables = [drawn(study) for study in studies]
-    axes = panels(len(studies), width=5.0, height=4.3)
+    axes = panels(len(studies), width=5.4, height=4.3)
     for ax, study, table in zip(axes, studies, tables, strict=True):
-        against = f"KD, both from {study.plan['teachers'][-1]}"
+        against = f"KD, {study.plan['teachers'][-1]}"
         plot_effects(table, title=study.title, against=against, margin=study.plan["delta"], ax=ax)
     save(axes, name, table=pd.concat(tables).drop(columns=["label", "effect"]), studies=studies)
 

@@ -28,9 +28,9 @@ def redraw(folder: Path) -> None:
 
 
 def main() -> None:
-    """Draws those of every study in figures/studies/."""
-    for path in sorted(KEPT.glob("**/verdicts.json")):
-        redraw(path.parent)
+    """Draws those of every study in figures/studies/; what is no study of a ladder has no such table."""
+    for path in sorted(KEPT.glob("**/tables/effects.csv")):
+        redraw(path.parent.parent)
 
 
 if __name__ == "__main__":
