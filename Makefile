@@ -1,4 +1,4 @@
-# Targets people use: demo, test, test-zoo, bench, figures, trust, docs, dist. Environments are pinned by the constraints files.
+# Targets people use: demo, test, test-zoo, bench, figures, studies, trust, docs, dist. Environments are pinned by the constraints files.
 PYTHON ?= python3
 VENV   ?= .venv
 ZOO    ?= .venv-zoo
@@ -6,7 +6,7 @@ OLDEST ?= .venv-oldest
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo venv venv-locked lock test lint types unit test-zoo test-oldest bench figures trust docs dist clean
+.PHONY: help demo venv venv-locked lock test lint types unit test-zoo test-oldest bench figures studies trust docs dist clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -68,8 +68,13 @@ test-oldest: $(OLDEST)/.installed  ## the tests of the core with the oldest vers
 bench: $(VENV)/.installed-dev  ## speed and memory, as ratios measured in one run
 	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-figures: $(VENV)/.installed-dev  ## every figure of figures/, redrawn
-	for script in figures/*.py; do $(BIN)/python $$script || exit 1; done
+# Scripts named *_studies.py train; all others draw from committed tables, and train only when told to.
+figures: $(VENV)/.installed-dev  ## every figure of figures/, redrawn from committed results in seconds; trains nothing
+	for script in $(filter-out figures/_% %_studies.py,$(wildcard figures/*.py)); do $(BIN)/python $$script || exit 1; done
+
+studies: $(VENV)/.installed-dev  ## the results that the figures rest on, trained anew: about half an hour on 2 cores
+	for script in $(wildcard figures/*_studies.py); do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python figures/capacity_digits.py --train
 
 trust: $(VENV)/.installed-dev  ## the long fault and fuzz suites, and a table of what came of them: at most thirty minutes
 	DARKPROBE_EXPLORE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/trust tests/test_extract.py tests/study/test_dask.py \

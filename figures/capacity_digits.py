@@ -2,29 +2,34 @@
 
 Multilayer perceptrons of six widths, eight replicates each (fresh split of scikit-learn's digits, fresh weights), 600
 training examples, 600 steps of AdamW; soft labels of the training images at T = 4. Means over replicates with 95 % t
-intervals. Writes capacity_digits.png, .csv and .json beside this file. About half a minute on 2 cores.
+intervals. Redrawn from capacity_digits.csv, unless told to train: about half a minute on 2 cores.
 
-    python figures/capacity_digits.py
+    python figures/capacity_digits.py [--train]
 """
 
+import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from _figure import model_colour, panels, read_numbers
 from torch.nn.functional import cross_entropy
 
 from darkprobe.data import Split, load_split
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.loop import fit
 from darkprobe.distill.stack import Network, Stack
+from darkprobe.files import read_json
 from darkprobe.metrics import distinctness_std, inherent_std, non_target_mass
-from darkprobe.plots import model_colours, new_axes, plot_capacity, save_figure
+from darkprobe.plots import plot_capacity, save_figure
 from darkprobe.provenance import provenance
 from darkprobe.study.statistics import mean_estimate
 from darkprobe.zoo import load_model, preprocess
 
+TABLE = Path(__file__).with_suffix(".csv")
 WIDTHS = (16, 32, 64, 128, 256, 512)
 SEEDS = tuple(range(8))
 TEMPERATURE = 4.0
@@ -95,18 +100,27 @@ def measure_ladder() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main() -> None:
-    """Trains, measures, draws, saves."""
-    started = time.perf_counter()
-    table = measure_ladder()
-    colours = model_colours(table["model"])
-    axes = new_axes(len(METRICS))
+def draw(table: pd.DataFrame, facts: dict[str, Any]) -> None:
+    """The figure: distinctness and its two factors."""
+    axes, colours = panels(len(METRICS), width=4.4, height=3.7), model_colour()
     for ax, metric in zip(axes, METRICS, strict=True):
         plot_capacity(table, metric=metric, temperature=TEMPERATURE, colours=colours, title=TITLES[metric], ax=ax)
         ax.set_ylim(0.0, 1.1 * ax.get_ylim()[1])
-    path = Path(__file__).with_suffix(".png")
-    facts = provenance(seeds=list(SEEDS), seconds=round(time.perf_counter() - started, 1))
-    print(save_figure(axes[0].figure, path, table=table, provenance=facts))
+    for suffix in (".png", ".svg"):
+        path = save_figure(axes[0].figure, TABLE.with_suffix(suffix), table=table, provenance=facts)
+    print(path.with_suffix(".png"))
+
+
+def main() -> None:
+    """Trains and measures if asked to, else reads; draws."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--train", action="store_true", help="train the networks anew instead of reading the table")
+    if not parser.parse_args().train:
+        draw(read_numbers(TABLE), read_json(TABLE.with_suffix(".json"), who="capacity_digits"))
+        return
+    started = time.perf_counter()
+    table = measure_ladder()
+    draw(table, provenance(seeds=list(SEEDS), seconds=round(time.perf_counter() - started, 1)))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """Two public CIFAR-10 networks against people: is the larger one less distinct, and less human?
 
-ResNet-20 and ResNet-56 with their published weights on the 10,000 test images, against the votes of CIFAR-10H. Where
-the data are, measures and writes public_resnets.csv; without them, redraws the figure from that file. Two minutes.
+ResNet-20 and ResNet-56 with their published weights on the 10,000 test images, against the votes of CIFAR-10H.
+Redrawn from public_resnets.csv, unless told where the data are: then it measures, in two minutes, and writes that file.
 
-    python figures/public_resnets.py [--shared DIR]    # or $DARKPROBE_SHARED: the folder that holds data/
+    python figures/public_resnets.py [--shared DIR]    # the folder that holds data/
 """
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _figure import HERE, panels
+from _figure import HERE, panels, read_numbers
 
 from darkprobe.data import load_split
 from darkprobe.extract import extract_logits
@@ -81,14 +80,14 @@ def draw(table: pd.DataFrame, facts: dict[str, object]) -> None:
 
 
 def main() -> None:
-    """Measures where the data are, else reads; draws."""
+    """Measures if told where the data are, else reads; draws."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--shared", type=Path, default=os.environ.get("DARKPROBE_SHARED"))
+    parser.add_argument("--shared", type=Path)
     shared = parser.parse_args().shared
     if shared is None:
-        draw(pd.read_csv(TABLE), read_json(TABLE.with_suffix(".json"), who="public_resnets"))
+        draw(read_numbers(TABLE), read_json(TABLE.with_suffix(".json"), who="public_resnets"))
         return
-    table = measured(Path(shared) / "data")
+    table = measured(shared / "data")
     draw(table, {**provenance(weights=WEIGHTS, images=10_000), "command": "public_resnets.py --shared DIR"})
 
 

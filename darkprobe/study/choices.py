@@ -65,15 +65,20 @@ def choose(study: Study, pilot: pd.DataFrame) -> Choices:
     def score(teacher: str, method: str) -> float:
         return float(means[teacher, method, setting_text(settings[teacher, method])])
 
-    fixed = setting_text({"temperature": study.fixed_temperature})
-    smaller = study.teachers[:-1]
     return Choices(
         settings=settings,
-        best_smaller=max(smaller, key=lambda teacher: score(teacher, kd.method)),
-        best_smaller_fixed=max(smaller, key=lambda teacher: float(means[teacher, kd.method, fixed])),
+        best_smaller=max(study.teachers[:-1], key=lambda teacher: score(teacher, kd.method)),
+        best_smaller_fixed=best_smaller_at(study, pilot, {"temperature": study.fixed_temperature}),
         fix=max((plan.method for plan in study.fixes), key=lambda method: score(largest, method)),
         trials=len(kd.grid),
     )
+
+
+def best_smaller_at(study: Study, pilot: pd.DataFrame, setting: Parameters) -> str:
+    """The teacher below the largest whose students by the reference at one setting were best on the pilot."""
+    of_method = pilot[(pilot["method"] == study.reference.method) & (pilot["parameters"] == setting_text(setting))]
+    means = of_method.groupby("teacher")["val_last"].mean()
+    return max(study.teachers[:-1], key=lambda teacher: float(means[teacher]))
 
 
 def fix_teachers(study: Study) -> list[str]:

@@ -1,5 +1,7 @@
 """The figures of a study, drawn from its tables."""
 
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,45 @@ from darkprobe.study.plan import Study
 from darkprobe.study.softlabels import SHOWN, shown_metrics
 
 
-def draw_figures(study: Study, directory: Path, *, tables: dict[str, pd.DataFrame], facts: dict[str, Any]) -> None:
-    """Writes every figure with its numbers and provenance into `directory`."""
-    profile, accuracy = tables["profile"], tables["accuracy"]
-    at = study.fixed_temperature
+def draw_figures(
+    study: Study,
+    directory: Path,
+    *,
+    tables: dict[str, pd.DataFrame],
+    facts: dict[str, Any],
+    only: Collection[str] | None = None,
+) -> None:
+    """Writes every figure, or those named in `only`, with its numbers and provenance into `directory`."""
+    for name, (draw, rows) in _drawings(study, tables).items():
+        if only is None or name in only:
+            _save(draw(), directory / f"{name}.png", rows, facts)
+
+
+Drawing = tuple[Callable[[], Any], pd.DataFrame]
+"""What draws a figure's axes, and the rows that it shows."""
+
+
+def _drawings(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, Drawing]:
+    """The figures that there are tables for, by name."""
+    found = _of_profile(study, tables["profile"]) | _of_accuracy(tables["accuracy"])
+    effects = tables["effects"]
+    found["effects"] = (lambda: plot_effects(effects, margin=study.delta), effects)
+    if "levels" in tables:
+        rows = (
+            tables["levels"]
+            .rename(columns={"teacher": "model", "level": "metric"})
+            .assign(subset="all", reference=None, dataset=study.name, split="train")
+        )
+        draw = partial(plot_levels, rows, levels=LEVELS, temperature=study.fixed_temperature)
+        found["levels"] = (draw, tables["levels"])
+    if "controls" in tables:
+        found["controls"] = (partial(plot_controls, tables["controls"]), tables["controls"])
+    return found
+
+
+def _of_profile(study: Study, profile: pd.DataFrame) -> dict[str, Drawing]:
+    """Teachers' metrics against capacity, and distinctness against temperature."""
+    at, found = study.fixed_temperature, dict[str, Drawing]()
     for metric, name in (
         ("distinctness_std", "capacity"),
         ("inherent_std", "capacity_shape"),
@@ -30,31 +67,20 @@ def draw_figures(study: Study, directory: Path, *, tables: dict[str, pd.DataFram
         *((name, f"capacity_{name}") for name in shown_metrics()[len(SHOWN) :]),
     ):
         rows = profile[(profile["metric"] == metric) & (profile["temperature"] == at) & (profile["subset"] == "all")]
-        axes = plot_capacity(rows, metric=metric, temperature=at)
-        _save(axes, directory / f"{name}.png", rows, facts)
+        found[name] = (partial(plot_capacity, rows, metric=metric, temperature=at), rows)
     rows = profile[(profile["metric"] == "distinctness_std") & (profile["subset"] == "all")]
-    axes = plot_temperature(rows, metric="distinctness_std")
-    _save(axes, directory / "temperature.png", rows, facts)
+    return found | {"temperature": (partial(plot_temperature, rows, metric="distinctness_std"), rows)}
+
+
+def _of_accuracy(accuracy: pd.DataFrame) -> dict[str, Drawing]:
+    """Students' accuracy against capacity: temperatures, and fixes."""
     taught = accuracy[accuracy["teacher"] != ""]
     alone = float(accuracy.loc[accuracy["teacher"] == "", "value"].iloc[0])
-    for name, chosen in (
-        ("mismatch_temperature", taught[taught["method"].str.contains(", ")]),
-        ("mismatch_fixes", taught[~taught["method"].str.contains(", T")]),
-    ):
-        axes = plot_mismatch(chosen, student_alone=alone)
-        _save(axes, directory / f"{name}.png", chosen, facts)
-    axes = plot_effects(tables["effects"], margin=study.delta)
-    _save(axes, directory / "effects.png", tables["effects"], facts)
-    rows = (
-        tables["levels"]
-        .rename(columns={"teacher": "model", "level": "metric"})
-        .assign(subset="all", reference=None, dataset=study.name, split="train")
-    )
-    axes = plot_levels(rows, levels=LEVELS, temperature=at)
-    _save(axes, directory / "levels.png", tables["levels"], facts)
-    if "controls" in tables:
-        axes = plot_controls(tables["controls"])
-        _save(axes, directory / "controls.png", tables["controls"], facts)
+    chosen = {
+        "mismatch_temperature": taught[taught["method"].str.contains(", ")],
+        "mismatch_fixes": taught[~taught["method"].str.contains(", T")],
+    }
+    return {name: (partial(plot_mismatch, rows, student_alone=alone), rows) for name, rows in chosen.items()}
 
 
 def _save(axes: Any, path: Path, table: pd.DataFrame, facts: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def affinity_agrees(rungs: list[str], *, level: dict[str, dict[str, Values]], bo
                 values["reliability"][:, -1],
                 values["floor"][:, rung],
             )
-            estimate = jackknife_estimate(_scaled, *columns)
+            estimate = jackknife_estimate(scaled_between, *columns)
             found.setdefault(name, []).append(estimate)
             detail.append(
                 own_row(f"{name}-level consistency of {rungs[rung]} with {rungs[-1]}", estimate, "consistency")
@@ -125,7 +125,8 @@ def affinity_agrees(rungs: list[str], *, level: dict[str, dict[str, Values]], bo
     )
 
 
-def _scaled(with_largest: float, own: float, largest: float, floor: float) -> float:
+def scaled_between(with_largest: float, own: float, largest: float, floor: float) -> float:
+    """A correlation between chance (0) and what seeds alone allow (1): the geometric mean of both reliabilities."""
     return float((with_largest - floor) / (np.sqrt(max(own * largest, 1e-12)) - floor))
 
 

@@ -16,6 +16,7 @@ from darkprobe.study.control_verdicts import control_verdicts
 from darkprobe.study.diagnoses import relations_lost, rescaling_vanished
 from darkprobe.study.figures import draw_figures
 from darkprobe.study.further_hypotheses import calibration_tells, dose_response, tolerance_helps
+from darkprobe.study.gaps import gap_table
 from darkprobe.study.hypotheses import Finding
 from darkprobe.study.plan import Control, Study
 from darkprobe.study.runs import to_table
@@ -44,7 +45,9 @@ def write_outputs(study: Study, directory: Path, *, rows: list[dict[str, Any]], 
         "accuracy": arms.accuracy(soft.parameters),
         "effects": arms.effects(found),
         "teachers": soft.accuracy(),
+        "gap": gap_table(arms, runs),
         "levels": soft.levels(),
+        **({"affinity": soft.affinity_table()} if study.twins >= 3 else {}),
         **({"controls": arms.controls()} if study.compared_controls else {}),
     }
     facts = provenance(

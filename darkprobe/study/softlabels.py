@@ -13,6 +13,7 @@ from darkprobe.measure.one_pass import example_values
 from darkprobe.metrics.soft_label_statistics import SoftLabelBlock
 from darkprobe.store import LogitStore
 from darkprobe.study import hypotheses as h
+from darkprobe.study.affinity_table import affinity_table
 from darkprobe.study.levels import knowledge_levels, levels_table
 from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
@@ -172,6 +173,10 @@ class SoftLabels:
             for name in ("class", "instance")
         }
         return h.affinity_agrees(list(self.study.teachers), level=level)
+
+    def affinity_table(self) -> pd.DataFrame:
+        """The numbers of H2, for every teacher; needs twins."""
+        return affinity_table(self.study, self.affinity, self.parameters)
 
     def ece(self, arms: list[tuple[str, float]]) -> Values:
         """Calibration error on the test split of each (teacher, temperature), (replicate, arm)."""
