@@ -99,12 +99,18 @@ class Simultaneous:
     n: int
 
 
+FEWEST_TO_FLIP = 8
+"""Replicates: 128 patterns of signs, up to the sign of all."""
+
+
 def simultaneous_intervals(
     differences: Values, *, confidence: float = 0.95, flips: int = 4999, seed: int = 0
 ) -> Simultaneous:
     """Simultaneous intervals of mean paired differences by the maximum |t| under sign flips over replicates.
 
     Signs are flipped for whole replicates of the centred differences, which keeps the dependence between comparisons.
+    Of fewer than `FEWEST_TO_FLIP` replicates there are too few patterns of signs to find a quantile in: there the
+    intervals are paired t with Bonferroni's correction, wider and without that dependence [design].
 
     Args:
         differences: (replicate, comparison), at least 2 replicates.
@@ -126,19 +132,28 @@ def simultaneous_intervals(
     effect = differences.mean(0)
     error = differences.std(0, ddof=1) / np.sqrt(n)
     live = error > 1e-12 * np.maximum(1.0, np.abs(effect))
-    centred = (differences - effect)[:, live]
-    signs = _signs(flips, n, seed)
-    sums = signs @ centred  # (flip, comparison)
-    variance = (np.sum(centred**2, axis=0) - sums**2 / n) / (n - 1)
-    largest = np.zeros(flips)
-    if live.any():
-        largest = (np.abs(sums / n) / np.sqrt(np.maximum(variance, 1e-300) / n)).max(1)
-    critical = float(np.quantile(largest, confidence)) if live.any() else 0.0
     observed = np.where(live, np.abs(effect) / np.where(live, error, 1.0), np.where(effect == 0, 0.0, np.inf))
-    p_adjusted = (1 + (largest[:, None] >= observed[None]).sum(0)) / (flips + 1)
+    if n < FEWEST_TO_FLIP:
+        count = max(1, int(live.sum()))
+        critical = float(stats.t.ppf(1 - (1 - confidence) / (2 * count), n - 1))
+        p_adjusted = np.minimum(1.0, 2 * count * stats.t.sf(observed, n - 1))
+    else:
+        largest = _largest_of_flips((differences - effect)[:, live], flips=flips, seed=seed)
+        critical = float(np.quantile(largest, confidence)) if live.any() else 0.0
+        p_adjusted = (1 + (largest[:, None] >= observed[None]).sum(0)) / (flips + 1)
     return Simultaneous(
         effect=effect, low=effect - critical * error, high=effect + critical * error, p_adjusted=p_adjusted, n=n
     )
+
+
+def _largest_of_flips(centred: Values, *, flips: int, seed: int) -> Values:
+    """The largest |t| over comparisons under each pattern of signs, (flip,), of centred differences."""
+    n = len(centred)
+    if not centred.shape[1]:
+        return np.zeros(flips)
+    sums = _signs(flips, n, seed) @ centred  # (flip, comparison)
+    variance = (np.sum(centred**2, axis=0) - sums**2 / n) / (n - 1)
+    return np.asarray((np.abs(sums / n) / np.sqrt(np.maximum(variance, 1e-300) / n)).max(1))
 
 
 @lru_cache(maxsize=4)

@@ -77,6 +77,26 @@ def test_simultaneous_intervals_cover_jointly(correlation: float) -> None:
     assert 0.91 <= covered / 300 <= 0.985
 
 
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_simultaneous_intervals_of_few_replicates_are_finite_and_cover(n: int) -> None:
+    rng, covered = np.random.default_rng(n), 0
+    for _ in range(400):
+        found = simultaneous_intervals(rng.normal(size=(n, 3)), flips=499)
+        assert np.isfinite([found.low, found.high]).all()
+        covered += bool(((found.low <= 0) & (found.high >= 0)).all())
+    assert covered / 400 >= 0.92
+
+
+def test_simultaneous_intervals_of_few_replicates_are_bonferronis() -> None:
+    values = np.array([[0.1, 0.4, 2.0], [0.3, -0.2, 2.0], [0.2, 0.1, 2.0], [0.25, 0.0, 2.0]])
+    found = simultaneous_intervals(values)
+    reference = stats.ttest_1samp(values[:, :2], 0.0)
+    assert found.p_adjusted[:2] == pytest.approx(np.minimum(1, 2 * reference.pvalue))
+    ends = reference.confidence_interval(0.975)
+    assert found.low[:2] == pytest.approx(ends.low) and found.high[:2] == pytest.approx(ends.high)
+    assert found.low[2] == found.high[2] == 2.0 and found.p_adjusted[2] == 0.0
+
+
 def test_one_comparison_is_close_to_the_t_interval() -> None:
     values = np.random.default_rng(5).normal(0.3, 1, size=(40, 1))
     found = simultaneous_intervals(values, flips=9999)
