@@ -25,6 +25,7 @@ from darkprobe.report import write_report
 from darkprobe.study.plan_file import study_from, study_toml
 from darkprobe.study.status import read_plan
 
+HUGE = 10**400
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([-1, 1e308, 2**63, HUGE])
 PAYLOAD = "</script><script>alert(1)</script>"
 WORDS = st.text(max_size=20) | st.sampled_from(["../x", PAYLOAD, "\x00", "kd", "inf", "\ud800"])
