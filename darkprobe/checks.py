@@ -4,6 +4,7 @@ Each check names the function that complains, what was expected, what came and w
 it says so. Arrays may be NumPy arrays or torch tensors.
 """
 
+import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -151,3 +152,17 @@ def check_choice(kind: str, value: str, choices: Collection[str]) -> None:
     """Refuses a name that is not among `choices`, with near names."""
     if value not in choices:
         raise UnknownNameError(kind, value, choices)
+
+
+def check_room(function: str, what: str, *, classes: int, needed: int) -> None:
+    """Refuses what would take more than half of the machine's memory: `needed` bytes grow with the square of `classes`.
+
+    Without it, a store of very many classes ends in the kernel's killer, or in an error that names no cause.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory // 2:
+        raise InvalidValueError(
+            f"{function}: `logits` must have fewer classes for {what}, got {classes:,}, which needs "
+            f"{needed / 1e9:,.0f} GB; this machine has {memory / 1e9:,.0f}. Ask for other metrics by name, e.g. "
+            "spearman and distinctness_std."
+        )
