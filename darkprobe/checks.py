@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from darkprobe.errors import InvalidTypeError, InvalidValueError, UnknownNameError
-from darkprobe.types import Array
+from darkprobe.types import Array, IntArray
 
 
 def is_tensor(value: object) -> bool:
@@ -152,6 +152,26 @@ def check_choice(kind: str, value: str, choices: Collection[str]) -> None:
     """Refuses a name that is not among `choices`, with near names."""
     if value not in choices:
         raise UnknownNameError(kind, value, choices)
+
+
+def whole_numbers(function: str, name: str, values: Any) -> IntArray:
+    """The values as int64; tables give whole numbers as floating ones, but none may be missing or in between.
+
+    Raises:
+        InvalidValueError: one is no whole number: which.
+    """
+    found = np.asarray(values)
+    if found.dtype.kind in "iu" and not (found.dtype == np.uint64 and (found > np.iinfo(np.int64).max).any()):
+        return found.astype("<i8")
+    exact = np.abs(found) < 2.0**53 if found.dtype.kind == "f" else np.zeros(found.shape, dtype=bool)
+    bad = np.argwhere(~(exact & (found == np.round(found))) if found.dtype.kind == "f" else ~exact)
+    if len(bad):
+        place = tuple(int(i) for i in bad[0])
+        raise InvalidValueError(
+            f"{function}: `{name}` must be whole numbers, one for each example, got {found[place]!s} at index "
+            f"{place[0]}. Give the missing ones, or leave those examples out."
+        )
+    return found.astype("<i8")
 
 
 def check_room(function: str, what: str, *, classes: int, needed: int) -> None:

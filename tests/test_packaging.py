@@ -7,6 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 READERS = {"pyarrow", "pillow", "safetensors"}
 """Extras that the tests of the core read files with."""
+READERS = {"pyarrow", "pillow", "safetensors"}
+"""Extras that the tests of the core read files with."""
 
 
 def pinned(name: str) -> dict[str, str]:

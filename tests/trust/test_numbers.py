@@ -110,7 +110,7 @@ def model(classes: int) -> ModelCard:
     )
 
 
-@pytest.mark.parametrize("labels", [[0, -1, 2], [0, 5, 2], [0.0, np.nan, 2.0], [0, 1]])
+@pytest.mark.parametrize("labels", [[0, -1, 2], [0, 5, 2], [0.0, np.nan, 2.0], [0.0, 1.5, 2.0], [0, 1], ["a", "", "c"]])
 def test_labels_that_are_missing_for_some_examples_are_refused(labels: list[Any], tmp_path: Path) -> None:
     given = {"dataset": "d", "split": "t", "example_ids": np.arange(3), "class_names": list("abc")}
     given |= {"source": "made", "fingerprint": "f" * 64, "logits": np.zeros((3, 3), np.float32)}
