@@ -59,6 +59,7 @@ def test_logits_are_those_of_the_plain_loop(tmp_path: Path, network: Model, imag
     np.testing.assert_allclose(entry.logits, bare(network, images), atol=1e-5)
     np.testing.assert_array_equal(entry.example_ids, images.example_ids)
     assert entry.attributes["fingerprint"] == images.fingerprint
+    assert entry.attributes["guarantee"] == ("to rounding" if torch.cuda.is_available() else "bitwise")
     weight = [m for m in network.module.modules() if isinstance(m, torch.nn.Linear)][-1].weight
     np.testing.assert_array_equal(entry.head_weight, weight.detach().numpy())
 

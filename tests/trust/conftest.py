@@ -8,7 +8,7 @@ import pytest
 
 KEYS = ("inputs tried", "faults injected", "lost results", "crashes", "silent wrongs", "not possible here")
 TALLY = "trust"
-OF_FAULTS = ("test_faults", "test_dask", "kill")
+OF_FAULTS = ("test_faults", "test_dask", "kill", "stop")
 """What names of tests of faults hold."""
 
 
