@@ -78,7 +78,7 @@ studies: $(VENV)/.installed-dev  ## the results that the figures rest on, traine
 
 trust: $(VENV)/.installed-dev  ## the long fault and fuzz suites, and a table of what came of them: at most thirty minutes
 	DARKPROBE_EXPLORE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/trust tests/test_extract.py tests/study/test_dask.py \
-		tests/study/test_dask_trust.py
+		tests/study/test_dask_trust.py tests/study/test_engine.py tests/distill/test_training_resume.py
 
 # The names of extras are pinned in constraints.txt like all others; this one is for readers of the documentation alone.
 docs: $(VENV)/.installed-dev  ## the documentation as a site, in site/; a name that leads nowhere is an error

@@ -4,13 +4,14 @@ Each check names the function that complains, what was expected, what came and w
 it says so. Arrays may be NumPy arrays or torch tensors.
 """
 
+import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
 from darkprobe.errors import InvalidTypeError, InvalidValueError, UnknownNameError
-from darkprobe.types import Array
+from darkprobe.types import Array, IntArray
 
 
 def is_tensor(value: object) -> bool:
@@ -151,3 +152,37 @@ def check_choice(kind: str, value: str, choices: Collection[str]) -> None:
     """Refuses a name that is not among `choices`, with near names."""
     if value not in choices:
         raise UnknownNameError(kind, value, choices)
+
+
+def whole_numbers(function: str, name: str, values: Any) -> IntArray:
+    """The values as int64; tables give whole numbers as floating ones, but none may be missing or in between.
+
+    Raises:
+        InvalidValueError: one is no whole number: which.
+    """
+    found = np.asarray(values)
+    if found.dtype.kind in "iu" and not (found.dtype == np.uint64 and (found > np.iinfo(np.int64).max).any()):
+        return found.astype("<i8")
+    exact = np.abs(found) < 2.0**53 if found.dtype.kind == "f" else np.zeros(found.shape, dtype=bool)
+    bad = np.argwhere(~(exact & (found == np.round(found))) if found.dtype.kind == "f" else ~exact)
+    if len(bad):
+        place = tuple(int(i) for i in bad[0])
+        raise InvalidValueError(
+            f"{function}: `{name}` must be whole numbers, one for each example, got {found[place]!s} at index "
+            f"{place[0]}. Give the missing ones, or leave those examples out."
+        )
+    return found.astype("<i8")
+
+
+def check_room(function: str, what: str, *, classes: int, needed: int) -> None:
+    """Refuses what would take more than half of the machine's memory: `needed` bytes grow with the square of `classes`.
+
+    Without it, a store of very many classes ends in the kernel's killer, or in an error that names no cause.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory // 2:
+        raise InvalidValueError(
+            f"{function}: `logits` must have fewer classes for {what}, got {classes:,}, which needs "
+            f"{needed / 1e9:,.0f} GB; this machine has {memory / 1e9:,.0f}. Ask for other metrics by name, e.g. "
+            "spearman and distinctness_std."
+        )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from darkprobe.errors import DataError
+
+_DIGITS = 300  # a float holds 308
 
 
 @contextmanager
@@ -52,8 +55,19 @@ def write_json(path: Path | str, value: Any, *, indent: int | None = 2) -> None:
 
 
 def strict_json(text: str) -> Any:
-    """What JSON text says; a number that is not finite (NaN, 1e999) raises ValueError."""
-    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    """What JSON text says; raises ValueError on a number that no float holds (NaN, 1e999, 400 digits), and on half a
+    surrogate pair, which no file can hold.
+    """
+    found = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a whole number of {len(text)} digits is too large")
+    return int(text)
 
 
 def _finite(text: str) -> float:

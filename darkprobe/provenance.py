@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from darkprobe._version import __version__
 
@@ -58,6 +58,23 @@ def processor() -> str:
     except OSError:  # not Linux
         pass
     return platform.processor() or platform.machine()
+
+
+def guarantee(device: str) -> Literal["bitwise", "to rounding"]:
+    """How closely the same command repeats a result, given the same versions, kind of processor, seed and batch size.
+
+    Args:
+        device: kind of the torch device, e.g. "cpu" or "cuda".
+
+    Returns:
+        "bitwise" on the processor: same bits, whatever the number of workers and the points where it was stopped;
+        "to rounding" elsewhere, where kernels may add up in another order each time.
+
+    Examples:
+        >>> guarantee("cpu"), guarantee("cuda")
+        ('bitwise', 'to rounding')
+    """
+    return "bitwise" if device == "cpu" else "to rounding"
 
 
 def provenance(**facts: Any) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def test_logits_are_those_of_the_plain_loop(tmp_path: Path, network: Model, imag
     np.testing.assert_allclose(entry.logits, bare(network, images), atol=1e-5)
     np.testing.assert_array_equal(entry.example_ids, images.example_ids)
     assert entry.attributes["fingerprint"] == images.fingerprint
+    assert entry.attributes["guarantee"] == ("to rounding" if torch.cuda.is_available() else "bitwise")
     weight = [m for m in network.module.modules() if isinstance(m, torch.nn.Linear)][-1].weight
     np.testing.assert_array_equal(entry.head_weight, weight.detach().numpy())
 
@@ -282,7 +283,7 @@ def test_wrong_usage_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...],
 def test_stopping_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     arguments = ("extract", "resnet56", "--seed", 1, "--data", "digits", "--batch-size", 1, "--out", tmp_path / "s")
     run = darkprobe(*arguments)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # a busy machine takes its time to load torch
     while not list((tmp_path / "s").rglob("*.part")) and time.monotonic() < deadline and run.poll() is None:
         time.sleep(0.01)
     time.sleep(0.1)

@@ -5,6 +5,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+READERS = {"pyarrow", "pillow", "safetensors"}
+"""Extras that the tests of the core read files with."""
+READERS = {"pyarrow", "pillow", "safetensors"}
+"""Extras that the tests of the core read files with."""
 
 
 def pinned(name: str) -> dict[str, str]:
@@ -22,6 +26,17 @@ def test_the_lock_has_the_versions_of_the_constraints_each_with_hashes() -> None
 def test_the_oldest_versions_are_the_floors_of_setup_cfg() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    floors = dict(re.findall(r"^([\w-]+)>=([\d.]+)$", config["options"]["install_requires"], re.MULTILINE))
     oldest = pinned("constraints-oldest.txt")
-    assert floors and all(oldest[name].startswith(version) for name, version in floors.items())
+    needed = floors(config["options"]["install_requires"])
+    files = {
+        name: floor
+        for name, floor in floors("".join(config["options.extras_require"].values())).items()
+        if name in READERS
+    }
+    assert needed and set(files) == READERS
+    assert all(oldest[name].startswith(version) for name, version in (needed | files).items())
+
+
+def floors(requirements: str) -> dict[str, str]:
+    """Package to the oldest version that is allowed."""
+    return dict(re.findall(r"^([\w-]+)>=([\d.]+)$", requirements, re.MULTILINE))

@@ -186,7 +186,7 @@ def _write(job: Job, found: "Distilled", plan: dict[str, Any], *, seconds: float
     """Students, logits and the result; `result.json` comes last and says that all is there."""
     from darkprobe.extract import extract_logits
     from darkprobe.files import write_json
-    from darkprobe.provenance import provenance
+    from darkprobe.provenance import guarantee, provenance
     from darkprobe.zoo import save_model
 
     save_model(found.model, job.out / "student.safetensors")
@@ -204,7 +204,9 @@ def _write(job: Job, found: "Distilled", plan: dict[str, Any], *, seconds: float
         "selected_step": int(found.history.selected_step[0]),
         "n_test": n_test,
     }
-    write_json(job.out / "result.json", {**values, "plan": plan, "provenance": provenance(seconds=round(seconds, 2))})
+    where = next(found.model.module.parameters()).device.type
+    facts = provenance(seconds=round(seconds, 2), guarantee=guarantee(where))
+    write_json(job.out / "result.json", {**values, "plan": plan, "provenance": facts})
     for which, on_val, on_test in (
         ("last epoch", found.val_last, found.test_last),
         ("val-selected", found.val_selected, found.test_selected),

@@ -22,6 +22,7 @@ from darkprobe.data.views import Views
 from darkprobe.errors import DataError, InvalidValueError
 from darkprobe.extract.effects import measure_effects, measure_sparse_effects, sample_size
 from darkprobe.extract.runner import Runner, check_fit, head_weight
+from darkprobe.provenance import guarantee
 from darkprobe.store import LogitStore
 from darkprobe.store.encode import Encoding, check_rows_finite, decode
 from darkprobe.store.header import make_layout
@@ -183,7 +184,7 @@ def _layout(runner: Runner, encoding: Encoding, *, views: int, batch_size: int, 
             "precision": runner.precision,
             "command": _command(runner, encoding, views=views, batch_size=batch_size),
         },
-        extra=_view_facts(runner),
+        extra={"guarantee": guarantee(runner.device.type), **_view_facts(runner)},
         effects=_effects(runner, encoding) if settled else (),
         stand_in=split.stand_in,
     )

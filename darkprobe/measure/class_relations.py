@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from darkprobe.checks import check_temperatures
+from darkprobe.checks import check_room, check_temperatures
 from darkprobe.measure.hierarchies import class_paths
 from darkprobe.measure.intervals import ClassBootstrap, spread_interval
 from darkprobe.measure.one_pass import row_slices
@@ -105,6 +105,8 @@ def class_mean_resamples(group: Group, model: int, temperature: float, *, resamp
     """
     weights = example_weights(group, resamples=resample_count(group, resamples), seed=seed)
     counts = np.bincount(group.labels, minlength=group.classes).astype(float)
+    needed = 8 * len(weights) * group.classes**2
+    check_room("class_mean_resamples", "a matrix of classes a resample", classes=group.classes, needed=needed)
     sums = torch.zeros((len(weights), group.classes, group.classes), dtype=torch.float64)
     for block in row_slices(group, model):
         probs = torch.softmax(as_tensor(group.logits(model, block)).double() / temperature, dim=-1)

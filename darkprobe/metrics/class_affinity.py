@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from darkprobe.checks import check_array, check_choice, check_labels, check_logits, check_positive
+from darkprobe.checks import check_array, check_choice, check_labels, check_logits, check_positive, check_room
 from darkprobe.errors import InvalidValueError
 from darkprobe.metrics._kinds import as_label_tensor, as_tensor, in_kind_of, rows_per_block
 from darkprobe.metrics.affinity import METHODS, AffinityMethod, features_of
@@ -89,6 +89,7 @@ def class_sums(logits: Tensor, labels: Tensor, *, temperature: float) -> tuple[T
     models = math.prod(lead)  # told, since no examples leave nothing to infer it from
     flat = logits.reshape(models, examples, classes)
     index = labels.reshape(models, examples)
+    check_room("class_sums", "a matrix of classes", classes=classes, needed=8 * len(flat) * classes**2)
     sums = torch.zeros((len(flat), classes, classes), dtype=torch.float64, device=logits.device)
     counts = torch.zeros((len(flat), classes), dtype=torch.float64, device=logits.device)
     size = rows_per_block(logits)

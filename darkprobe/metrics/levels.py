@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from darkprobe.blocks import map_blocks
-from darkprobe.checks import check_positive
+from darkprobe.checks import check_positive, check_room
 from darkprobe.metrics._kinds import LogitRows, in_kind_of, rows_per_block
 from darkprobe.metrics._per_example import checked_rows
 from darkprobe.metrics.estimate import Estimate
@@ -83,6 +83,8 @@ def levels_of(logits: LogitRows, labels: Tensor, temperature: float) -> Levels:
         return Levels(values=missing, errors=missing, examples=0)
     size = rows_per_block(logits)
     blocks = [slice(start, start + size) for start in range(0, examples, size)]
+    matrices = 2 + min(len(blocks), 16)  # sums, their logarithms, those of some blocks
+    check_room("levels_of", "a matrix of classes", classes=classes, needed=8 * matrices * classes**2)
 
     def wrong_sums(rows: slice) -> Tensor:
         wrong = _wrong_probabilities(logits[rows], labels[rows], temperature)[1]

@@ -130,7 +130,7 @@ ENTRIES = [
         unit="",
         range="(-inf, inf); 1 - a where both are as sure",
         any_subset=True,
-        edge_cases="Large where the student is nearly sure of the target; NaN where its 1 - q_y is below 1e-308.",
+        edge_cases="Large where the student is nearly sure of the target; NaN from about 1 - q_y = 1e-308 down.",
         source="Tang et al., arXiv 2002.03532; the identity is derived",
         certainty="recall",
         not_to_be_confused_with="the weight of an example in a weighted loss",

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from darkprobe.checks import check_room
+
 Features = Callable[[Tensor], Tensor]
 """Scores (..., item) to a vector per row, (..., feature)."""
 
@@ -25,6 +27,8 @@ def pair_signs(scores: Tensor) -> Tensor:
     """
     n = scores.shape[-1]
     half = n // 2
+    pairs = scores.shape[:-1].numel() * n * half
+    check_room("pair_signs", "pairs of classes", classes=n, needed=pairs * scores.element_size())
     wrapped = torch.cat([scores, scores[..., :half]], dim=-1)
     windows = wrapped.unfold(-1, n, 1)[..., 1:, :]  # (..., half, n): row d - 1 holds s_(i + d)
     signs = (windows - scores.unsqueeze(-2)).sign_().flatten(-2)

@@ -29,7 +29,8 @@ def rescaling_factor(
         alpha: weight of the teacher's term, in [0, 1].
 
     Returns:
-        (..., example), float64; descriptive. Large in size where the student is nearly sure of the target.
+        (..., example), float64; descriptive. Large in size where the student is nearly sure of the target, NaN where
+        that size is no float.
 
     Raises:
         InvalidValueError: shapes do not fit, a logit is not finite, a label or the temperature is out of range.
@@ -55,4 +56,5 @@ def rescaling_factor(
         p = SoftLabelBlock(teacher.reshape(-1, classes), index)
         gap = q.at(temperature).non_target_mass - p.at(temperature).non_target_mass  # p_y - q_y
         weight = (1 - alpha) + alpha / temperature * gap / q.at(1.0).non_target_mass
+        weight = weight.masked_fill(weight.isinf(), torch.nan)  # beyond 1.8e308, where one value would be the mean
     return in_kind_of(weight.reshape(shape), logits)

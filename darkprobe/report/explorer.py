@@ -5,6 +5,7 @@ numbers stand in the tables and the figures.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,8 @@ def explorer_section(profile: pd.DataFrame | None) -> Html:
 
 def _rows(profile: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
-    for row in profile.astype(object).where(profile.notna(), None).to_dict("records"):
+    known = profile.notna() & ~profile.isin([math.inf, -math.inf])  # JSON has no infinity
+    for row in profile.astype(object).where(known, None).to_dict("records"):
         part = ", ".join(f"{row[key]}" for key in ("dataset", "split", "subset") if row.get(key) is not None)
         rows.append(
             {

@@ -16,15 +16,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, NonNegativeInt, PositiveFloat, TypeAdapter, ValidationError, model_validator
 
 from darkprobe.errors import DataError
 from darkprobe.files import read_json
 
 PICTURES = (".svg", ".png")
+SHOWN = (*PICTURES, ".csv", ".json")
 MEASURED = ("profile", "accuracy", "effects", "controls", "teachers")
 """Tables whose numbers the page draws or writes anew."""
 NUMBERS = ("value", "effect", "test_accuracy", "low", "high", "n", "parameters", "temperature")
@@ -48,6 +49,36 @@ class _Provenance(BaseModel):
 
 class _Plan(BaseModel):
     provenance: _Provenance = _Provenance()
+
+
+class _Example(BaseModel):
+    id: str
+    label: NonNegativeInt
+    logits: list[list[float]]
+    image: str | None = None
+
+
+class _Examples(BaseModel):
+    """What the page's script draws; which keys are missing, `check_examples` says."""
+
+    dataset: str = ""
+    split: str = ""
+    n: NonNegativeInt = 0
+    models: list[str] = []
+    class_names: list[str] = []
+    temperatures: list[PositiveFloat] = []
+    orders: dict[str, list[NonNegativeInt]] = {}
+    examples: list[_Example] = []
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        shape = len(self.models), len(self.class_names)
+        for example in self.examples:
+            if (len(example.logits), *{len(row) for row in example.logits}) != shape or example.label >= shape[1]:
+                raise ValueError(f"example {example.id} does not fit the {shape[0]} models and {shape[1]} classes")
+        if any(place >= len(self.examples) for order in self.orders.values() for place in order):
+            raise ValueError(f"an order leads beyond the {len(self.examples)} examples")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +133,7 @@ def read_study_folder(directory: Path | str) -> StudyFolder:
             f"write_report: `directory` must hold a study (study.json), got {str(directory)!r}, which has none. "
             "Run `darkprobe verify STUDY --out DIR` first and give its DIR."
         )
+    _check_own_files(directory)
     runs = directory / "runs.csv"
     return StudyFolder(
         directory=directory,
@@ -110,11 +142,24 @@ def read_study_folder(directory: Path | str) -> StudyFolder:
         runs=_read_table(runs) if runs.is_file() else None,
         tables={path.stem: _read_table(path) for path in sorted((directory / "tables").glob("*.csv"))},
         pictures=_pictures(directory / "figures"),
-        examples=_read_object(directory / "tables" / "examples.json"),
+        examples=_read_object(directory / "tables" / "examples.json", _Examples),
     )
 
 
-def _read_object(path: Path, form: Any = dict[str, Any]) -> dict[str, Any]:
+def _check_own_files(directory: Path) -> None:
+    """Refuses links out of a study: the page holds what it shows, and would carry a private file to its readers."""
+    home = directory.resolve()
+    for path in sorted(path for part in (".", "tables", "figures") for path in (directory / part).glob("*.*")):
+        if path.suffix not in SHOWN:
+            continue
+        if not path.resolve().is_relative_to(home) or not path.is_file():
+            raise DataError(
+                f"write_report: {path.name} must be a file of the study, got a link that leads out of it, a folder or "
+                "a device. Remove it, or put the file itself there."
+            )
+
+
+def _read_object(path: Path, form: Any) -> dict[str, Any]:
     found = read_json(path, who="write_report") if path.is_file() else {}
     try:
         TypeAdapter(form).validate_python(found, strict=True)
@@ -133,7 +178,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         found = pd.read_csv(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except ValueError as error:  # pandas' own errors and those of decoding are such
         raise DataError(
             f"write_report: {path.name} must be a table (CSV), got something else ({error}). Run the study again."
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 from darkprobe import __version__
-from darkprobe.errors import StoreError
+from darkprobe.errors import DarkprobeError
 from darkprobe.files import write_text
 from darkprobe.report import sections
 from darkprobe.report.explorer import examples_section, explorer_section
@@ -85,7 +85,7 @@ def _from_store(study: StudyFolder) -> tuple[Html, Html]:
         drawn = any(picture.name.startswith("affinity") for picture in study.pictures)
         affinity = affinity_figure(group) if group and len(group.records) > 1 and not drawn else Html("")
         record = study.examples or (examples_of(group) if group else {})
-    except StoreError as error:
+    except DarkprobeError as error:
         return Html(""), element("p", escaped(f"The study's logits could not be read, so none are shown: {error}"))
     return affinity, examples_section(record)
 

@@ -136,7 +136,7 @@ def _n(table: pd.DataFrame) -> str:
     if "n" not in table or table["n"].dropna().empty:
         return ""
     noun = str(table["unit_of_n"].iloc[0]) if "unit_of_n" in table else ""
-    low, high = int(table["n"].min()), int(table["n"].max())
+    low, high = number(table["n"].min()), number(table["n"].max())
     return f"n = {low}{f' to {high}' if high != low else ''} {noun}".rstrip() + "."
 
 

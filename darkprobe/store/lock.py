@@ -5,7 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from darkprobe.errors import StoreError
@@ -30,7 +30,8 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         if not shared:  # the last of several holders cannot be told; their lock file is removed on finishing
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the right to remove it was lost: it may stay behind and does no harm
+                path.unlink(missing_ok=True)
         os.close(descriptor)
 
 

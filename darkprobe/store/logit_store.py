@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from darkprobe.checks import check_labels, check_logits
+from darkprobe.checks import check_labels, check_logits, whole_numbers
 from darkprobe.errors import StoreError, UnknownNameError
 from darkprobe.registry import natural_key
 from darkprobe.store.encode import Encoding
@@ -164,7 +164,8 @@ class LogitStore:
             InvalidValueError: NaN or infinity (which example), shapes or classes that do not fit.
             StoreError: the file holds logits of other weights or data, or cannot be written.
         """
-        labels, example_ids = np.asarray(labels, dtype="<i8"), np.asarray(example_ids, dtype="<i8")
+        labels = whole_numbers("LogitStore.add", "labels", labels)
+        example_ids = whole_numbers("LogitStore.add", "example_ids", example_ids)
         features = {name: np.asarray(value) for name, value in (features or {}).items()}
         check_logits("LogitStore.add", logits, ndim=3 if np.ndim(logits) == 3 else 2)
         check_labels("LogitStore.add", labels, logits.shape[-2:-1], logits.shape[-1])

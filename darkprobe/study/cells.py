@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -122,12 +122,26 @@ def _read_cell(path: Path) -> dict[str, Any]:
     """What a cell's file holds, after its hash has been found right (files of before the hash have none)."""
     stored = read_json(path, who="study")
     claimed = stored.pop("sha256", None)
+    if "members" in stored and not _is_record(stored):
+        raise DataError(
+            f"study: {path} must hold kind, shared, members and as many results, got something else. Remove it: the "
+            "same `darkprobe verify` runs its cell again, and no other."
+        )
     if claimed is not None and claimed != content_hash(stored):
         raise DataError(
             f"study: {path} must match its own hash, got a file that was changed or damaged. Remove it: the same "
             "`darkprobe verify` runs its cell again, and no other."
         )
     return stored
+
+
+def _is_record(stored: dict[str, Any]) -> bool:
+    members, results = stored["members"], stored.get("results")
+    if not (isinstance(stored.get("kind"), str) and isinstance(stored.get("shared"), dict)):
+        return False
+    if not (isinstance(members, list) and isinstance(results, list) and len(members) == len(results)):
+        return False
+    return all(isinstance(value, dict) for value in [*members, *results])
 
 
 class SerialExecutor(Executor):
@@ -221,4 +235,5 @@ def _mark(cell: Cell, directory: Path) -> Iterator[None]:
             path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))  # worth no flush to disk
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # the right to remove it was lost: the result counts, not the mark
+            path.unlink(missing_ok=True)

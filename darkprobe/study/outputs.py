@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from darkprobe.distill.teachers import parse_recipe
 from darkprobe.files import replacing, write_json
-from darkprobe.provenance import provenance
+from darkprobe.provenance import guarantee, provenance
 from darkprobe.store import LogitStore
 from darkprobe.study.arms import Arms
 from darkprobe.study.choices import Choices
@@ -55,6 +56,7 @@ def write_outputs(study: Study, directory: Path, *, rows: list[dict[str, Any]], 
         seed=study.seed,
         smoke=study.smoke,
         scaled=study.scaled,
+        guarantee=guarantee("cuda" if torch.cuda.is_available() else "cpu"),  # where teachers with batch norm train
         replicates={"pilot": study.pilot, "confirm": study.confirm},
     )
     for name, table in tables.items():

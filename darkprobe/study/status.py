@@ -137,10 +137,11 @@ def _running(directory: Path) -> int:
         if path.with_name(f"{path.name.partition('.')[0]}.json").exists():
             continue
         try:
-            marks.append(json.loads(path.read_text()))
-        except (OSError, ValueError):
-            continue  # removed since it was listed
-    return sum(mark["host"] != socket.gethostname() or _alive(mark["pid"]) for mark in marks)
+            mark = json.loads(path.read_text())
+            marks.append(mark["host"] != socket.gethostname() or _alive(mark["pid"]))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            continue  # removed since it was listed, or no mark of ours
+    return sum(marks)
 
 
 def _alive(pid: int) -> bool:

@@ -286,6 +286,7 @@ def test_the_command_leaves_student_logits_and_curves_and_does_nothing_twice(sto
     card = load_model(f"mlp-16={path}", input_shape=(1, 8, 8), num_classes=10).card
     assert (card.method, card.parent) == ("wttm+crd", "mlp-64.plain-s0")
     result = json.loads((out / "result.json").read_text())
+    assert result["provenance"]["guarantee"] == ("to rounding" if torch.cuda.is_available() else "bitwise")
     (entry,) = LogitStore(out / "store").entries("digits-0", "test")
     assert (np.array(entry.logits).argmax(1) == entry.labels).mean() == pytest.approx(result["test_last"])
     assert result["n_test"] == len(entry.labels) and entry.card.weights_sha256 == card.weights_sha256

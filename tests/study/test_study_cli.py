@@ -1,6 +1,7 @@
 """verify --dry-run and --smoke, study show and status."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,14 @@ def test_status_of_a_finished_and_of_a_broken_off_study(smoked: Path) -> None:
 
 def test_the_mark_of_a_dead_process_does_not_count(smoked: Path) -> None:
     mark = smoked / "cells" / "abc.1.running"
-    mark.write_text(json.dumps({"host": __import__("socket").gethostname(), "pid": 2**22 + 1}))
+    mark.write_text(json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1}))
     assert study_status(smoked).running == 0
     mark.write_text(json.dumps({"host": "another-machine", "pid": 1}))
     assert study_status(smoked).running == 1
+    for nothing in ("[]", "{}", '{"host": 1}', "[" * 5000, json.dumps({"host": socket.gethostname(), "pid": 10**30})):
+        mark.with_name("odd.1.running").write_text(nothing)
+        assert study_status(smoked).running == 1 + (nothing == '{"host": 1}')  # of another machine
+    mark.with_name("odd.1.running").unlink()
     finished = mark.with_name("abc.json")
     try:
         finished.write_text((next((smoked / "cells").glob("*.json"))).read_text())

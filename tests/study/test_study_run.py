@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from small_study import SMALL
 
 from darkprobe.errors import InvalidValueError
+from darkprobe.provenance import guarantee
 from darkprobe.study import MethodPlan, run_study
 
 
@@ -43,6 +45,7 @@ def test_it_leaves_what_it_promises(finished: Path) -> None:
     assert [v["family"] for v in verdicts.values()] == ["hypotheses"] * 6 + ["diagnoses"] + ["controls"] * 2
     plan = json.loads((finished / "study.json").read_text())
     assert plan["teachers"] == ["mlp-8", "mlp-16"] and plan["choices"]["trials"] == 2
+    assert plan["provenance"]["guarantee"] == guarantee("cuda" if torch.cuda.is_available() else "cpu")
     for picture in (finished / "figures").glob("*.png"):
         assert picture.with_suffix(".csv").exists() and picture.with_suffix(".json").exists()
 

@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from darkprobe.cards import KnowledgeCard, read_knowledge_card, write_knowledge_card
 from darkprobe.data import load_split
 from darkprobe.measure.people import read_votes
+from darkprobe.report import write_report
 from darkprobe.report.folder import read_study_folder
 from darkprobe.store import LogitStore
 from darkprobe.store.arrays_in import read_arrays
 from darkprobe.study.audit import read_logs
+from darkprobe.study.cells import Cell, Ledger
 from darkprobe.study.plan import Study
 from darkprobe.study.plan_file import read_study, write_study
 from darkprobe.study.status import read_plan
@@ -39,6 +42,20 @@ MODEL = ModelCard(
     num_classes=3,
     weights_sha256="0" * 64,
 )
+
+EXAMPLES = {
+    "dataset": "digits",
+    "split": "test",
+    "n": 9,
+    "models": ["mlp-8", "mlp-16"],
+    "class_names": ["a", "b", "c"],
+    "temperatures": [1.0, 4.0],
+    "orders": {"disagreement": [0, 1], "entropy": [1]},
+    "examples": [
+        {"id": "7", "label": 0, "logits": [[1.0, 2.5, -3.0], [0.5, 2.0, 1.0]], "image": None},
+        {"id": "8", "label": 2, "logits": [[1.0, 0.0, -1.0], [4.0, 2.0, 0.0]], "image": "data:image/png;base64,AA=="},
+    ],
+}
 
 Contents = dict[str, bytes]
 
@@ -114,6 +131,20 @@ def study_folder(path: Path) -> Contents:
     folder = path.parent.parent if path.parent.name == "tables" else path.parent
     read_study_folder(folder)
     read_plan(folder)
+    return {}
+
+
+def page(path: Path) -> Contents:
+    """The page that `report` makes of a study one of whose files was damaged."""
+    folder = path.parent if path.parent.name not in ("tables", "figures") else path.parent.parent
+    shown = write_report(folder).read_text(encoding="utf-8")
+    assert shown.rstrip().endswith("</html>")
+    return {}
+
+
+def cells(path: Path) -> Contents:
+    """The results of a study's cells, for `verify` that resumes and `study status`."""
+    Ledger(path.parent.parent)
     return {}
 
 
@@ -193,4 +224,23 @@ def _folder(folder: Path) -> list[Subject]:
     home = folder / "finished"
     shutil.copytree(STUDY, home, ignore=shutil.ignore_patterns("*.png", "*.svg"))
     files = [home / "study.json", home / "verdicts.json", home / "tables" / "effects.csv"]
-    return [Subject(path=path, read=study_folder, weight=4) for path in files]
+    cell = Cell(kind="made", shared={"seed": 1, "lr": 0.5}, members=({"number": 1}, {"number": 2}))
+    Ledger(home).add(cell, [{"value": 1, "seconds": 0.5}, {"value": None, "seconds": 2.0}])
+    found = [Subject(path=path, read=study_folder, weight=4) for path in files]
+    return [*found, Subject(path=cell.path(home), read=cells, weight=4)]
+
+
+def pages(folder: Path) -> list[Subject]:
+    """Everything that `report` reads, in small; a page takes a tenth of a second, hence drawn apart from the others."""
+    home = folder / "shown"
+    shutil.copytree(STUDY, home, ignore=shutil.ignore_patterns("*.png"))
+    for path in (home / "tables").glob("*.csv"):
+        pd.read_csv(path).head(8).to_csv(path, index=False)
+    pd.DataFrame({"method": ["KD", "ATS"], "seed": [0, 1], "test_last": [0.9, None]}).to_csv(home / "runs.csv")
+    (home / "tables" / "examples.json").write_text(json.dumps(EXAMPLES))
+    (home / "figures").mkdir()
+    for path in home.glob("mismatch_temperature.*"):
+        path.rename(home / "figures" / path.name)
+    files = sorted(path for path in home.rglob("*.*") if path.is_file())
+    assert {path.suffix for path in files} == {".json", ".csv", ".svg"}
+    return [Subject(path=path, read=page) for path in files]

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from darkprobe.store import LogitStore
 from darkprobe.store.logit_file import open_file
 from darkprobe.zoo.card import Model
 
+NOBODY = 65534
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -62,25 +64,51 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         extract_logits(model, split, place / "s", progress=False)
 
 
+@contextlib.contextmanager
+def unprivileged() -> Iterator[Path]:
+    """A directory of a user whose rights bind: tests that run as root are nobody for as long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        if os.geteuid():
+            yield Path(name)
+            return
+        os.chown(name, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
+
+
+def test_a_directory_without_the_right_to_write_is_named(tmp_path: Path) -> None:
+    model, split = model_and_split()
+    with unprivileged() as place:
+        place.chmod(0o500)
+        with pytest.raises(StoreError, match=rf"{place}.* cannot be made \(Permission denied\)"):
+            extract_logits(model, split, place / "s", progress=False)
+        assert list(place.iterdir()) == []
+
+
 def test_permission_that_is_lost_halfway_is_named_and_what_was_done_is_kept(tmp_path: Path) -> None:
     model, split = model_and_split()
-    whole = extract_logits(model, split, tmp_path / "whole", batch_size=16, progress=False)
-    with mounted(tmp_path / "lost", "size=4m") as place:
-        calls = 0
+    whole = extract_logits(model, split, tmp_path / "whole", batch_size=16, progress=False).read_bytes()
+    with unprivileged() as place:
+        home, calls = place / "s" / "made" / "train", 0
 
         def take_away(*_: object) -> None:
             nonlocal calls
             calls += 1
             if calls == 30:
-                raise PermissionError(13, "Permission denied", str(place))
+                home.chmod(0o500)
 
         handle = model.module.register_forward_pre_hook(take_away)
         with pytest.raises(StoreError, match=r"Permission denied.*finished blocks are kept"):
             extract_logits(model, split, place / "s", batch_size=16, progress=False)
-        handle.remove()
-        calls = 31
+        home.chmod(0o700)
+        before, calls = calls, 31
         path = extract_logits(model, split, place / "s", batch_size=16, progress=False)
-        assert path.read_bytes() == whole.read_bytes()
+        handle.remove()
+        assert path.read_bytes() == whole
+        assert before >= 94 and calls - 31 < 94, "finished blocks were run again"
 
 
 def test_a_file_size_limit_is_an_error_not_a_crash(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fuzz import failures, fuzz, outcome
-from subjects import parquet
+from subjects import pages, parquet
 
 SILENT = "WRONG VALUES"
 
@@ -44,6 +44,19 @@ def test_damaged_parquet_files(tally: Any) -> None:
     results = fuzz(200, seed=0, only=lambda folder: [parquet(folder)])
     tell(tally, results)
     assert failures(results) == [] and results["refused"] > 50
+
+
+def test_pages_of_damaged_studies(tally: Any) -> None:
+    results = fuzz(60, seed=3, only=pages)
+    tell(tally, results)
+    assert failures(results) == [] and results["refused"] > 10 and results["read"] > 10
+
+
+@pytest.mark.trust
+def test_two_thousand_pages_of_damaged_studies(tally: Any) -> None:
+    results = fuzz(2000, seed=0, only=pages)
+    tell(tally, results)
+    assert failures(results) == []
 
 
 def test_the_fuzzer_can_find_a_fault(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from subjects import STUDY, _cards
+from subjects import EXAMPLES, STUDY, _cards
 
 from darkprobe.cards import read_knowledge_card
 from darkprobe.errors import DarkprobeError
@@ -25,9 +25,10 @@ from darkprobe.report import write_report
 from darkprobe.study.plan_file import study_from, study_toml
 from darkprobe.study.status import read_plan
 
-NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([-1, 1e308, 2**63, 2**200])
+HUGE = 10**400
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([-1, 1e308, 2**63, HUGE])
 PAYLOAD = "</script><script>alert(1)</script>"
-WORDS = st.text(max_size=20) | st.sampled_from(["../x", PAYLOAD, "\x00", "kd"])
+WORDS = st.text(max_size=20) | st.sampled_from(["../x", PAYLOAD, "\x00", "kd", "inf", "\ud800"])
 SCALARS = st.none() | st.booleans() | NUMBERS | WORDS
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
@@ -104,35 +105,39 @@ def plans(how_many: settings) -> int:
 
 
 def pages(folder: Path, how_many: settings) -> int:
-    """What `report` makes of a study's plan, verdicts and tables."""
+    """What `report` makes of a study's plan, verdicts, examples and tables."""
     shutil.copytree(STUDY, folder, dirs_exist_ok=True)
-    sound = {name: json.loads((STUDY / f"{name}.json").read_text()) for name in ("verdicts", "study")}
+    objects = {"verdicts": folder / "verdicts.json", "study": folder / "study.json"}
+    sound = {name: json.loads(path.read_text()) for name, path in objects.items()}
+    objects["examples"], sound["examples"] = folder / "tables" / "examples.json", EXAMPLES
     sound |= {path.stem: pd.read_csv(path).head(6).to_dict("list") for path in (STUDY / "tables").glob("*.csv")}
 
     def attempt(content: dict[str, Any]) -> None:
         for name in sound:
-            path = folder / f"{name}.json" if name in ("verdicts", "study") else folder / "tables" / f"{name}.csv"
+            path = objects.get(name, folder / "tables" / f"{name}.csv")
             held = content.get(name)
             if path.suffix == ".json":
                 path.write_text(json.dumps(held))
             else:
                 columns = held if isinstance(held, dict) else {"x": held}
                 filled = {key: value if isinstance(value, list) else [value] for key, value in columns.items()}
-                pd.DataFrame({key: pd.Series(value, dtype=object) for key, value in filled.items()}).to_csv(path)
+                pd.DataFrame({key: pd.Series(value, dtype=object) for key, value in filled.items()}).to_csv(
+                    path, errors="surrogatepass"
+                )
         assert PAYLOAD not in write_report(folder).read_text()
 
     return tried(changed(sound), attempt, how_many)
 
 
 @pytest.mark.filterwarnings("ignore")  # of other libraries, on numbers such as 1e308
-def test_content_that_is_wrong_inside(card: dict[str, Any], tmp_path: Path) -> None:
-    cards(card, tmp_path, few)
-    plans(few)
+def test_content_that_is_wrong_inside(card: dict[str, Any], tmp_path: Path, tally: Any) -> None:
+    tally("inputs tried", cards(card, tmp_path, few))
+    tally("inputs tried", plans(few))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_pages_of_studies_that_are_wrong_inside(tmp_path: Path) -> None:
-    pages(tmp_path, few)
+def test_pages_of_studies_that_are_wrong_inside(tmp_path: Path, tally: Any) -> None:
+    tally("inputs tried", pages(tmp_path, few))
 
 
 @pytest.mark.trust
