@@ -28,9 +28,9 @@ def redraw(folder: Path) -> None:
 
 
 def main() -> None:
-    """Draws those of every study in figures/studies/; what is no study of a ladder has no such table."""
-    for path in sorted(KEPT.glob("**/tables/effects.csv")):
-        redraw(path.parent.parent)
+    """Draws those of every study of a ladder in figures/studies/; others have a plan of another name."""
+    for plan in sorted(KEPT.glob("**/study.json")):
+        redraw(plan.parent)
 
 
 if __name__ == "__main__":
