@@ -245,3 +245,9 @@ def temperature_losses() -> pd.DataFrame:
     """Accuracy lost at a predicted temperature, mean over teachers: a row a study, a column a rule."""
     table = pd.read_csv(BACKTEST / "temperatures.csv")
     return table[table["teacher"] == "all"].pivot(index="study", columns="rule", values="loss")
+
+
+def regrets_of_studies() -> pd.DataFrame:
+    """What each rule lost in the studies that the findings rest on, from figures/advice_regret.csv."""
+    table = pd.read_csv(FIGURES / "advice_regret.csv")
+    return table[table["part"] == "regret"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from findings_numbers import Number, StudyResults, regrets, temperature_losses, witnesses
+from findings_numbers import Number, StudyResults, number_of, regrets, regrets_of_studies, temperature_losses, witnesses
 
 from darkprobe.study.backtest import BASELINES
 from darkprobe.study.statistics import mean_estimate
@@ -175,3 +175,14 @@ def temperatures_table() -> str:
     lost = temperature_losses()
     rows = [[rule, over_studies(lost[rule]).points()] for rule in ("advice", "untaught", "T = 4")]
     return markdown_table(("temperature by", "lost against the tuned T [95 % over studies]"), rows)
+
+
+def study_regrets_table() -> str:
+    """What each rule lost in each of the studies that the findings rest on."""
+    table = regrets_of_studies().assign(unit="accuracy").set_index(["study", "rule"])
+    rules = ("advice", "untaught", *BASELINES)
+    rows = [
+        [f"`{study}`", *(number_of(table.loc[(study, rule)], effect="value").points() for rule in rules)]
+        for study in dict.fromkeys(table.index.get_level_values("study"))
+    ]
+    return markdown_table(("study", *rules), rows)
