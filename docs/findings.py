@@ -106,8 +106,8 @@ def words() -> dict[str, Any]:
         tables.fixes_table, tables.details_table, tables.distinctness_table, counted,
     )  # fmt: skip
     alone: tuple[Callable[..., Any], ...] = (
-        tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table, tables.study_regrets_table,
-        tables.temperatures_table,
+        tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table,
+        tables.study_regrets_table, tables.temperatures_table,
         same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine,
     )  # fmt: skip
     losses, chains = regrets(), read_studies("generations.json")
