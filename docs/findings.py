@@ -22,6 +22,7 @@ from findings_numbers import (
     cosine,
     public_number,
     read_studies,
+    regret_of,
     regrets,
     witnesses,
 )
@@ -108,7 +109,7 @@ def words() -> dict[str, Any]:
     alone: tuple[Callable[..., Any], ...] = (
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table,
         tables.study_regrets_table, tables.temperatures_table,
-        same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine,
+        same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine, regret_of,
     )  # fmt: skip
     losses, chains = regrets(), read_studies("generations.json")
     return {

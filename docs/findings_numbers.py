@@ -164,6 +164,11 @@ class StudyResults:
         rows = [r for r in self.table("accuracy") if (r["teacher"], r["method"]) == (teacher, method)]
         return number_of(the_one(rows, f"student {teacher} {method}"), effect="value")
 
+    def teacher(self, name: str) -> Number:
+        """A teacher's own accuracy on the test split."""
+        rows = [row for row in self.table("teachers") if row["teacher"] == name]
+        return number_of(the_one(rows, name), effect="test_accuracy")
+
     def profile(self, metric: str, temperature: float, model: str) -> Number:
         """A metric of a teacher's soft labels over all training images."""
         rows = [
@@ -251,3 +256,10 @@ def regrets_of_studies() -> pd.DataFrame:
     """What each rule lost in the studies that the findings rest on, from figures/advice_regret.csv."""
     table = pd.read_csv(FIGURES / "advice_regret.csv")
     return table[table["part"] == "regret"]
+
+
+def regret_of(study: str, rule: str) -> Number:
+    """What one rule lost in one of these studies."""
+    rows = regrets_of_studies().assign(unit="accuracy").to_dict("records")
+    found = the_one([row for row in rows if (row["study"], row["rule"]) == (study, rule)], f"{study}, {rule}")
+    return number_of(found, effect="value")

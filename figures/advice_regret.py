@@ -45,8 +45,8 @@ def scored(studies: Iterable[Path]) -> pd.DataFrame:
     return pd.concat([part.reindex(columns=COLUMNS).dropna(axis=1, how="all") for part in parts])[COLUMNS]
 
 
-def draw_part(ax: Axes, rows: pd.DataFrame, *, part: str) -> None:
-    """Rules side by side in each study."""
+def draw_part(ax: Axes, rows: pd.DataFrame, *, part: str, scaled: set[str]) -> None:
+    """Rules side by side in each study; `scaled` are those that were cut down."""
     rules, studies = RULES[part], list(dict.fromkeys(rows["study"]))
     colours, markers = category_colours(rules), category_markers(rules)
     title, quantity = PARTS[part]
@@ -61,7 +61,9 @@ def draw_part(ax: Axes, rows: pd.DataFrame, *, part: str) -> None:
             )  # fmt: skip
         ax.axvline(0.0, color="black", linewidth=1)
         counts = rows.groupby("study")["n"].first()
-        ax.set_yticks([-i for i in range(len(studies))], labels=[f"{s}\nn = {counts[s]}" for s in studies])
+        ax.set_yticks(
+            [-i for i in range(len(studies))], labels=[_told(s, counts[s], scaled=s in scaled) for s in studies]
+        )
         ax.set_xlabel(quantity)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
         headline(ax, title, "each study scored by what the others taught · 95 % intervals over replicates")
@@ -72,11 +74,16 @@ def _named(rule: str) -> str:
     return f"{rule}, T = 4" if rule in BASELINES else rule
 
 
+def _told(study: str, n: int, *, scaled: bool) -> str:
+    return f"{study}{chr(10) + '(scaled)' if scaled else ''}\nn = {n}"
+
+
 def draw(table: pd.DataFrame, facts: dict[str, Any]) -> None:
     """The figure: regret of the advice, and of its temperature alone."""
+    scaled = {study["study"] for study in facts["studies"].values() if study["scaled"]}
     axes = panels(2, width=5.6, height=1.4 + 1.0 * table["study"].nunique())
     for ax, part in zip(axes, PARTS, strict=True):
-        draw_part(ax, table[table["part"] == part], part=part)
+        draw_part(ax, table[table["part"] == part], part=part, scaled=scaled)
     for suffix in (".png", ".svg"):
         path = save_figure(axes[0].figure, TABLE.with_suffix(suffix), table=table, provenance=facts)
     print(path.with_suffix(".png"))
