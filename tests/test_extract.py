@@ -228,7 +228,12 @@ def test_two_hundred_kills_change_no_byte(tmp_path: Path, record_property: Calla
 
 def darkprobe(*arguments: object) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "darkprobe", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c)
+
+
+def hear_ctrl_c() -> None:
+    """Where the tests run in a shell's background, Ctrl-C is ignored by them and by every child."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_command_line_from_nothing_to_a_checked_store(tmp_path: Path) -> None:

@@ -71,12 +71,13 @@ def advise(
                        "best_high": best[name].high, "capacity_ratio": ratio,
                        "class_relations": _class_relations(entry)}  # fmt: skip
     lost = _without_relations({name: float(fact["class_relations"]) for name, fact in facts.items()})
+    unlike = _unlike_any_learnt_from(rule, profiles)
     methods = rule.methods if rule else ("kd",)
     arms = [(n, m, t) for n in best for m in methods for t in sorted({*temperatures, best[n].temperature})]
     scored = _scored(arms, profiles, rule)
     rows = [
         {"model": arm[0], "dataset": dataset, "method": arm[1], "temperature": arm[2], **score, **facts[arm[0]],
-         "why": _why(arm, best[arm[0]], score, rule) + lost.get(arm[0], "")}
+         "why": _why(arm, best[arm[0]], score, rule) + unlike.get(arm[0], "") + lost.get(arm[0], "")}
         for arm, score in zip(arms, scored, strict=True)
     ]  # fmt: skip
     table = pd.DataFrame(rows).sort_values(["score", "model", "temperature"], ascending=[False, True, True])
@@ -112,6 +113,15 @@ def _without_relations(nats: dict[str, float]) -> dict[str, str]:
         for name, found in nats.items()
         if found < LOST * nats[richest]
     }
+
+
+def _unlike_any_learnt_from(rule: Rule | None, profiles: dict[str, Profile]) -> dict[str, str]:
+    """What to add to the reasons of teachers that the rule extrapolates to."""
+    if rule is None:
+        return {}
+    low, high = rule.best_temperatures
+    told = f"; CAUTION: an extrapolation, teachers of the studies learnt from want T = {low:.3g} to {high:.3g}"
+    return {name: told for name, profile in profiles.items() if not rule.has_seen(profile)}
 
 
 def _scored(arms: list[Arm], profiles: dict[str, Profile], rule: Rule | None) -> list[dict[str, float]]:

@@ -47,6 +47,7 @@ class Rule:
         spread: typical standard deviation of student accuracy over the arms of a study, a fraction.
         error: standard deviation of a predicted gain, a fraction, from studies left out one by one; NaN below three.
         studies: names of the studies learnt from.
+        best_temperatures: lowest and highest T of most distinct wrong classes among the teachers learnt from.
     """
 
     methods: tuple[str, ...]
@@ -54,6 +55,12 @@ class Rule:
     spread: float
     error: float
     studies: tuple[str, ...]
+    best_temperatures: tuple[float, float]
+
+    def has_seen(self, profile: Profile) -> bool:
+        """Whether the teacher's T of most distinct wrong classes lies among those learnt from; else it extrapolates."""
+        low, high = self.best_temperatures
+        return low <= profile.best_temperature <= high
 
     def gains(self, profiles: dict[str, Profile], arms: Sequence[Arm]) -> Values:
         """Predicted student accuracy minus that of the reference arm, (arm,), fractions."""
@@ -81,12 +88,14 @@ def learn(cases: Sequence[Case]) -> Rule:
         raise DataError("learn: `cases` must hold 1 or more finished studies, got none. Run one.")
     tried = [{method for _, method, _ in case.outcome.arms} for case in cases]
     methods = ("kd", *sorted(set.intersection(*tried) - {"kd"}))
+    wanted = [profile.best_temperature for case in cases for profile in case.profiles.values()]
     return Rule(
         methods=methods,
         coefficients=tuple(_fit(cases, methods).tolist()),
         spread=float(np.median([_response(case, methods)[2] for case in cases])),
         error=_error(cases, methods),
         studies=tuple(case.outcome.study.name for case in cases),
+        best_temperatures=(min(wanted), max(wanted)),
     )
 
 

@@ -17,7 +17,7 @@ from darkprobe.cli.tables import number
 from darkprobe.errors import DataError, InvalidValueError
 from darkprobe.store import LogitStore
 from darkprobe.study import backtest, read_study
-from darkprobe.study.backtest import BASELINES, conclusion
+from darkprobe.study.backtest import BASELINES, conclusion, read_case
 from darkprobe.study.best_temperature import TEMPERATURES, temperature_of_most_distinct
 from darkprobe.study.outcomes import read_outcome
 from darkprobe.study.profiles import Profile
@@ -169,7 +169,30 @@ def test_advice_that_was_taught_predicts_gains(finished: Path, tmp_path: Path) -
     table = advise(tmp_path, student="mlp1-8", learn=[finished] * 3)
     assert set(table["method"]) == {"kd", "ttm"} and table["gain"].is_monotonic_decreasing
     assert (table["gain_low"] <= table["gain"]).all() and (table["gain"] <= table["gain_high"]).all()
-    assert "3 studies predict" in table["why"].iloc[0]
+    assert "3 studies predict" in table["why"].iloc[0] and not table["why"].str.contains("extrapolation").any()
+
+
+def test_advice_taught_by_studies_of_other_teachers_says_that_it_extrapolates(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LogitStore(tmp_path, create=True)
+    card = load_model("mlp-16", input_shape=(1, 8, 8), num_classes=8, seed=0).card
+    for part in ("train", "test"):
+        store.add(
+            card, dataset="made", split=part, logits=LOGITS.astype(np.float32), labels=LABELS,
+            example_ids=np.arange(len(LABELS)), class_names=tuple("abcdefgh"), fingerprint="0" * 64, source="made",
+        )  # fmt: skip
+    rule = learn([read_case(finished)])
+    wanted = [profile.best_temperature for profile in read_case(finished).profiles.values()]
+    assert rule.best_temperatures == (min(wanted), max(wanted))
+    own = temperature_of_most_distinct(LOGITS, LABELS).temperature
+    for ends, warned in (((own, own), False), ((2 * own, 3 * own), True), ((0.1, own / 2), True)):
+        other = replace(rule, best_temperatures=ends)
+        monkeypatch.setattr("darkprobe.study.advice.learn_rule", lambda _, other=other: other)
+        why = advise(store, student="mlp1-8", learn=[finished])["why"]
+        said = f"CAUTION: an extrapolation, teachers of the studies learnt from want T = {ends[0]:.3g} to {ends[1]:.3g}"
+        assert why.str.contains(said, regex=False).tolist() == [warned] * len(why)
+    assert not advise(store, student="mlp1-8")["why"].str.contains("extrapolation").any()
 
 
 def test_it_says_when_it_is_no_better() -> None:
