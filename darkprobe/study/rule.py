@@ -58,9 +58,10 @@ class Rule:
     best_temperatures: tuple[float, float]
 
     def has_seen(self, profile: Profile) -> bool:
-        """Whether the teacher's T of most distinct wrong classes lies among those learnt from; else it extrapolates."""
+        """Whether the teacher's T of most distinct wrong classes is like those learnt from, up to a doubling (our
+        choice); else the rule extrapolates."""
         low, high = self.best_temperatures
-        return low <= profile.best_temperature <= high
+        return low / 2 <= profile.best_temperature <= 2 * high
 
     def gains(self, profiles: dict[str, Profile], arms: Sequence[Arm]) -> Values:
         """Predicted student accuracy minus that of the reference arm, (arm,), fractions."""

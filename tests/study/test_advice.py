@@ -186,7 +186,7 @@ def test_advice_taught_by_studies_of_other_teachers_says_that_it_extrapolates(
     wanted = [profile.best_temperature for profile in read_case(finished).profiles.values()]
     assert rule.best_temperatures == (min(wanted), max(wanted))
     own = temperature_of_most_distinct(LOGITS, LABELS).temperature
-    for ends, warned in (((own, own), False), ((2 * own, 3 * own), True), ((0.1, own / 2), True)):
+    for ends, warned in (((own, own), False), ((3 * own, 4 * own), True), ((0.1, own / 3), True)):
         other = replace(rule, best_temperatures=ends)
         monkeypatch.setattr("darkprobe.study.advice.learn_rule", lambda _, other=other: other)
         why = advise(store, student="mlp1-8", learn=[finished])["why"]
