@@ -118,7 +118,7 @@ def bench_speed(*, quick: bool, device: str) -> None:
     print(f"ResNet-20, batch {BATCH}, 32x32, {torch.get_num_threads()} threads, {device}, ", end="")
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     slow = device == "cpu"
-    count, rounds = 40 if slow else 100, 3 if quick else 5  # as many images as the test split of CIFAR-10
+    count, rounds = 40 if slow else 100, 3 if quick else 11  # as many images as the test split of CIFAR-10
     has_bf16 = not slow or (torch.backends.mkldnn.is_available() and "avx512_bf16" in _processor_flags())
     plan = {"float32": (count, rounds), "bf16": (count, rounds) if has_bf16 else (1, 2)}
     for precision, (count, rounds) in plan.items():
