@@ -61,6 +61,8 @@ class Runner:
         self.model, self.split, self.views = model, split, views
         self.precision, self.features = precision, features
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        # A batch freed before the next is made goes back to the system, and the network's working memory with it.
+        self._batch: torch.Tensor | None = None
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -112,6 +114,7 @@ class Runner:
                     f"extract_logits: one example of {self.split.dataset} through {self.model.card.model_id} does not "
                     f"fit in the memory of {self.device}. Run on another device, e.g. cpu."
                 ) from error
+        self._batch = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         half = len(inputs) // 2
@@ -119,7 +122,7 @@ class Runner:
 
     def _forward(self, inputs: torch.Tensor | np.ndarray) -> dict[str, np.ndarray]:
         raw = inputs.to(self.device) if isinstance(inputs, torch.Tensor) else inputs
-        batch = self.model.prepare(raw).to(self.device)
+        batch = self._batch = self.model.prepare(raw).to(self.device)  # kept until the next one is there: see __init__
         bf16 = self.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
             if self.features:
