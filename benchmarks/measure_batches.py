@@ -1,6 +1,6 @@
-"""What batches the short cycle of the 2-core studies should have: validation accuracy of ResNet-8 by batch and rate.
+"""What batches and lengths the short cycle of the 2-core studies should have: validation accuracy by batch and rate.
 
-    python benchmarks/measure_batches.py --data parquet:DIR [--epochs 8] [--seeds 999] [BATCH,RATE ...]
+    python benchmarks/measure_batches.py --data parquet:DIR [--model resnet8] [--epochs 8] [--seeds 999] [BATCH,RATE ...]
 
 Trains on 10,000 images as the 2-core edition of `darkprobe verify cifar10` does and looks at validation images alone.
 A minute of one core per network.
@@ -25,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("settings", nargs="*", default=SETTINGS, help="batch size, comma, peak rate")
     parser.add_argument("--data", required=True)
+    parser.add_argument("--model", default="resnet8")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[999])
     given = parser.parse_args()
@@ -36,7 +37,7 @@ def main() -> None:
         for seed in given.seeds:
             start = time.perf_counter()
             found = train_model(
-                "resnet8",
+                given.model,
                 train,
                 val,
                 recipe=parse_recipe("plain"),
@@ -45,7 +46,7 @@ def main() -> None:
                 seed=seed,
             )
             seconds = time.perf_counter() - start
-            print(f"batch {batch}, rate {rate}, seed {seed}: {found.last_accuracy:.4f} in {seconds:.0f} s", flush=True)
+            print(f"{given.model}, {given.epochs} epochs, batch {batch}, rate {rate}, seed {seed}: {found.last_accuracy:.4f} in {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from darkprobe.study.backtest import read_case, untaught_score
 from darkprobe.study.best_temperature import BestTemperature, some_examples, temperature_of_most_distinct
 from darkprobe.study.levels import LEVELS, LOST, knowledge_levels
 from darkprobe.study.outcomes import Arm
-from darkprobe.study.profiles import BASELINE_TEMPERATURE, Profile
+from darkprobe.study.profiles import Profile
+from darkprobe.study.readings import BASELINE_TEMPERATURE
 from darkprobe.study.rule import Rule
 from darkprobe.study.rule import learn as learn_rule
 from darkprobe.zoo import build_module, find_architecture

@@ -16,7 +16,8 @@ from scipy import stats
 
 from darkprobe.errors import InvalidValueError
 from darkprobe.study.outcomes import Arm, Outcome, read_outcome
-from darkprobe.study.profiles import BASELINE_TEMPERATURE, Profile, read_profiles
+from darkprobe.study.profiles import Profile, read_profiles
+from darkprobe.study.readings import BASELINE_TEMPERATURE
 from darkprobe.study.rule import Case, Rule, learn
 from darkprobe.study.statistics import mean_estimate
 

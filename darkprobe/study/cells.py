@@ -28,7 +28,7 @@ class Cell:
     """One piece of work: members that run together.
 
     Attributes:
-        kind: which function runs it: "teachers", "assistants" or "students".
+        kind: which function runs it: "teachers", "assistants", "students" or "readings".
         shared: JSON-ready values that determine the result of every member.
         members: what further determines each member's own result; they do not influence each other.
     """
@@ -90,7 +90,7 @@ class Ledger:
         for address, result in zip(cell.addresses, results, strict=True):
             self._results[address] = {"cell_id": cell.key, **result}
 
-    def forget(self, cell: Cell, *, unless: Callable[[Result], bool]) -> None:
+    def forget(self, cell: Cell, *, unless: Callable[[Result], bool] = lambda result: False) -> None:
         """Forgets results of the cell's members for which `unless` does not hold; they will be run again."""
         for address in cell.addresses:
             if address in self and not unless(self[address]):

@@ -16,9 +16,9 @@ from darkprobe.plots import (
     plot_temperature,
     save_figure,
 )
+from darkprobe.study.ladder import SHOWN, shown_metrics
 from darkprobe.study.levels import LEVELS
 from darkprobe.study.plan import Study
-from darkprobe.study.softlabels import SHOWN, shown_metrics
 
 
 def draw_figures(

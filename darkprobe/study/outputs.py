@@ -1,5 +1,6 @@
 """What a finished study leaves in its directory: plan, runs, verdicts, tables, figures. See `docs/architecture.md`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import torch
 from darkprobe.distill.teachers import parse_recipe
 from darkprobe.files import replacing, write_json
 from darkprobe.provenance import guarantee, provenance
-from darkprobe.store import LogitStore
 from darkprobe.study.arms import Arms
+from darkprobe.study.cells import Result
 from darkprobe.study.choices import Choices
 from darkprobe.study.control_verdicts import control_verdicts
 from darkprobe.study.diagnoses import relations_lost, rescaling_vanished
@@ -19,19 +20,20 @@ from darkprobe.study.figures import draw_figures
 from darkprobe.study.further_hypotheses import calibration_tells, dose_response, tolerance_helps
 from darkprobe.study.gaps import gap_table
 from darkprobe.study.hypotheses import Finding
-from darkprobe.study.plan import Control, Study
+from darkprobe.study.plan import Study
+from darkprobe.study.readings import dose_of
 from darkprobe.study.runs import to_table
 from darkprobe.study.softlabels import SoftLabels
-from darkprobe.study.teachers import Stems
 from darkprobe.study.verdicts import UNIT_OF_N, UNIT_OF_N_FIXED, verdicts
 
 
-def write_outputs(study: Study, directory: Path, *, rows: list[dict[str, Any]], choices: Choices, stems: Stems) -> None:
+def write_outputs(
+    study: Study, directory: Path, *, rows: list[dict[str, Any]], choices: Choices, readings: Sequence[Result]
+) -> None:
     """Writes `study.json`, `runs.csv`, `verdicts.json`, `tables/` and `figures/`."""
     runs = to_table(rows)
     _write_table(directory / "runs.csv", runs)
-    store = LogitStore(directory / "store")
-    soft = SoftLabels(study, store, stems)
+    soft = SoftLabels(study, readings)
     arms = Arms(study, runs, choices)
     findings = [soft.h1(), *([soft.h2()] if study.twins >= 3 else []), *arms.h3(), arms.h4()]
     findings += further_findings(study, soft, arms)
@@ -82,7 +84,7 @@ def tolerance(study: Study, soft: SoftLabels, arms: Arms) -> Finding | None:
         return None
     control = tolerant[0]
     return tolerance_helps(
-        strict=(soft.recipe_accuracy("teacher"), arms.control(control.against)),
+        strict=(soft.recipe_accuracy("plain"), arms.control(control.against)),
         tolerant=(soft.recipe_accuracy(control.recipe), arms.control(control.label)),
         recipe=control.recipe,
         architecture=study.control_teacher,
@@ -92,22 +94,13 @@ def tolerance(study: Study, soft: SoftLabels, arms: Arms) -> Finding | None:
 
 def doses(study: Study, soft: SoftLabels, arms: Arms) -> Finding | None:
     """H9 where controls flatten the wrong classes at fixed p_y by several amounts."""
-    factors = {c.label: factor for c in study.controls if (factor := dose_of(study, c)) is not None}
-    clean = {c.against for c in study.controls if c.label in factors}
-    if len(factors) < 2 or len(clean) != 1:
+    dosed = [control for control in study.controls if dose_of(study, control) is not None]
+    clean = {control.against for control in dosed}
+    if len(dosed) < 2 or len(clean) != 1:
         return None
-    labels = [*clean, *factors]
+    labels = [*clean, *(control.label for control in dosed)]
     reached = np.stack([arms.control(label) for label in labels], axis=1)
-    return dose_response(soft.doses([1.0, *factors.values()]), reached, doses=labels, delta=study.delta)
-
-
-def dose_of(study: Study, control: Control) -> float | None:
-    """By how much a control multiplies the wrong classes' logits, taught by the reference; None for other controls."""
-    if control.edit == "scale-wrong" and control.method == study.reference.method:
-        return float(control.edit_parameters["factor"])
-    if control.edit == "none" and control.method == "cf-flatten":
-        return float(control.parameters["factor"])
-    return None
+    return dose_response(soft.doses(), reached, doses=labels, delta=study.delta)
 
 
 def diagnosed(study: Study, soft: SoftLabels) -> dict[str, dict[str, Any]]:
@@ -116,7 +109,7 @@ def diagnosed(study: Study, soft: SoftLabels) -> dict[str, dict[str, Any]]:
     found = [rescaling_vanished("D1", soft.ladder_levels(), teachers=study.teachers, temperature=at)]
     for recipe in study.recipes:
         if parse_recipe(recipe).kind == "ls":
-            plain = soft.recipe_levels("teacher") if plain is None else plain
+            plain = soft.recipe_levels("plain") if plain is None else plain
             key, of_recipe = f"D{len(found) + 1}", soft.recipe_levels(recipe)
             names = {"recipe": recipe, "architecture": study.control_teacher}
             found.append(relations_lost(key, of_recipe, plain, temperature=at, **names))

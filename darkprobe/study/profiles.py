@@ -1,16 +1,16 @@
-"""What is known of a study's teachers before any student: means over replicates, read once from its store."""
+"""What is known of a study's teachers before any student: means over replicates of its readings."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from darkprobe import metrics
-from darkprobe.store import LogitStore
-from darkprobe.study.best_temperature import TEMPERATURES, temperature_of_most_distinct
+from darkprobe.study.best_temperature import TEMPERATURES
+from darkprobe.study.cells import Result
 from darkprobe.study.outcomes import Outcome
+from darkprobe.study.plan import Study
+from darkprobe.study.readings import BASELINE_TEMPERATURE, arm_temperatures, read_readings
 from darkprobe.zoo import build_module
 
-BASELINE_TEMPERATURE = 4.0
 MAX_REPLICATES = 8
 """Replicates whose teachers are looked at: their means over replicates hardly move with more."""
 
@@ -42,30 +42,31 @@ class Profile:
 
 
 def read_profiles(outcome: Outcome) -> dict[str, Profile]:
-    """Every teacher's numbers, from the study's store: plainly trained, of the first confirm replicates."""
-    store = LogitStore(outcome.directory / "store")
-    found: dict[str, list[Profile]] = {teacher: [] for teacher in outcome.study.teachers}
-    student = _student_parameters(outcome, store)
-    for r, dataset in zip(outcome.study.confirm_replicates, outcome.datasets[:MAX_REPLICATES], strict=False):
-        seed = outcome.study.replicate_seed(r)
-        tests = {e.card.file_stem: e for e in store.entries(dataset, "test")}
-        for entry in store.entries(dataset, "train"):
-            of_ladder = entry.card.architecture in found and entry.card.recipe == "plain"
-            if of_ladder and entry.card.seed == seed and entry.card.file_stem in tests:
-                test = tests[entry.card.file_stem]
-                logits, labels = np.array(test.logits), np.array(test.labels)
-                best = temperature_of_most_distinct(entry.logits, np.asarray(entry.labels))
-                profile = Profile(
-                    accuracy=float((logits.argmax(-1) == labels).mean()),
-                    ece=float(metrics.ece(logits, labels, temperature=BASELINE_TEMPERATURE)),
-                    distinctness=best.distinctness * best.share(BASELINE_TEMPERATURE),
-                    doublings=float(np.log2(entry.card.parameters / student)),
-                    parameters=entry.card.parameters,
-                    best_temperature=best.temperature,
-                    shares=tuple((best.curve / best.distinctness).tolist()),
-                )
-                found[entry.card.architecture].append(profile)
-    return {teacher: _mean(profiles) for teacher, profiles in found.items()}
+    """Every teacher's numbers, from the study's readings: plainly trained, of the first confirm replicates."""
+    study = outcome.study
+    readings = read_readings(study, outcome.directory, at_most=MAX_REPLICATES)
+    shape, classes = readings[0]["input_shape"], readings[0]["num_classes"]
+    module = build_module(study.student, input_shape=tuple(shape), num_classes=classes, seed=0)
+    student = sum(p.numel() for p in module.parameters())
+    return {
+        teacher: _mean([_profile(study, reading, rung, student=student) for reading in readings])
+        for rung, teacher in enumerate(study.teachers)
+    }
+
+
+def _profile(study: Study, reading: Result, rung: int, *, student: int) -> Profile:
+    best, parameters = reading["most_distinct"][rung], reading["parameters"][rung]
+    shares = np.array(best["curve"]) / best["distinctness"]
+    share = float(np.interp(np.log2(BASELINE_TEMPERATURE), np.log2(TEMPERATURES), best["curve"])) / best["distinctness"]
+    return Profile(
+        accuracy=reading["accuracy"][rung],
+        ece=reading["ece"][rung][arm_temperatures(study).index(BASELINE_TEMPERATURE)],
+        distinctness=best["distinctness"] * share,
+        doublings=float(np.log2(parameters / student)),
+        parameters=parameters,
+        best_temperature=best["temperature"],
+        shares=tuple(shares.tolist()),
+    )
 
 
 def _mean(profiles: list[Profile]) -> Profile:
@@ -78,9 +79,3 @@ def _mean(profiles: list[Profile]) -> Profile:
         best_temperature=float(np.exp2(np.mean([np.log2(p.best_temperature) for p in profiles]))),
         shares=tuple(np.mean([p.shares for p in profiles], axis=0).tolist()),
     )
-
-
-def _student_parameters(outcome: Outcome, store: LogitStore) -> int:
-    card = store.entries(outcome.datasets[0], "train")[0].card
-    module = build_module(outcome.study.student, input_shape=card.input_shape, num_classes=card.num_classes, seed=0)
-    return sum(p.numel() for p in module.parameters())

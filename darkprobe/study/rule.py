@@ -18,7 +18,8 @@ from scipy import stats
 from darkprobe.errors import DataError
 from darkprobe.files import write_json
 from darkprobe.study.outcomes import Arm, Outcome
-from darkprobe.study.profiles import BASELINE_TEMPERATURE, Profile
+from darkprobe.study.profiles import Profile
+from darkprobe.study.readings import BASELINE_TEMPERATURE
 
 Values = npt.NDArray[np.float64]
 

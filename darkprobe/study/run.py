@@ -1,5 +1,6 @@
 """`run_study`: teachers and assistants, pilot, choices, confirm, verdicts. Read it top to bottom."""
 
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 from darkprobe.errors import InvalidValueError
 from darkprobe.files import write_json
 from darkprobe.study.assistants import assistant_cells, train_assistants
-from darkprobe.study.cells import Cell, Ledger, Result, Work, run_cells
+from darkprobe.study.cells import Cell, Ledger, Result, SerialExecutor, Work, run_cells
 from darkprobe.study.choices import choose
 from darkprobe.study.engine import engine, on_one_thread
 from darkprobe.study.outputs import write_outputs
@@ -17,11 +18,12 @@ from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.plan_check import check_names
 from darkprobe.study.progress import Bar, progress_bars
+from darkprobe.study.readings import logits_are_there, read_teachers, reading_cells
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
 from darkprobe.study.student_training import train_students
 from darkprobe.study.students import Student, student_cells
-from darkprobe.study.teachers import Stems, have_logits, stems_of, teacher_cells, train_teachers
+from darkprobe.study.teachers import TWIN_SEED, Stems, have_logits, stems_of, teacher_cells, train_teachers
 
 
 def run_study(
@@ -59,14 +61,13 @@ def run_study(
         write_json(directory / "study.json", study.as_dict())
     with engine(workers=workers, dask=dask) as executor, progress_bars(shown=progress) as bar:
         run = _Run(study, Ledger(directory), executor, bar, patience)
-        stems = run.teachers()
-        stems |= run.assistants(stems)
-        pilot = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}
-        rows = run.students(pilot, phase="pilot")
+        run.teachers()
+        readings = run.readings()
+        rows = run.students(study.pilot_replicates, partial(pilot_students, study), phase="pilot")
         choices = choose(study, to_table(rows))
-        confirm = {r: confirm_students(study, r, stems, choices=choices) for r in study.confirm_replicates}
-        rows += run.students(confirm, phase="confirm")
-    write_outputs(study, directory, rows=rows, choices=choices, stems=stems)
+        roster = partial(confirm_students, study, choices=choices)
+        rows += run.students(study.confirm_replicates, roster, phase="confirm")
+    write_outputs(study, directory, rows=rows, choices=choices, readings=readings)
     return directory
 
 
@@ -85,6 +86,7 @@ _WORK: dict[str, Work] = {
     "teachers": train_teachers,
     "assistants": train_assistants,
     "students": train_students,
+    "readings": read_teachers,
 }
 
 
@@ -108,27 +110,60 @@ class _Run:
         advance = self.bar(what, sum(len(cell.members) for cell in cells))
         return run_cells(cells, work, self.ledger, executor=self.executor, done=advance, patience=self.patience)
 
-    def teachers(self) -> Stems:
+    def teachers(self, *, present: Collection[int] = ()) -> Stems:
+        """Trains teachers and assistants that were never trained, and of the replicates in `present` those whose logits
+        are gone (a store that was deleted, or left behind on another machine).
+        """
+        seeds = {self.study.replicate_seed(r) for r in present}
         cells = sorted(teacher_cells(self.study), key=lambda cell: -len(cell.members))
-        return stems_of(cells, self._with_logits(cells, "training teachers"))
+        stems = stems_of(cells, self._with_logits(cells, "training teachers", seeds))
+        helping = assistant_cells(self.study, stems)
+        trained = self._with_logits(list(helping.values()), "training assistants", seeds) if helping else []
+        return stems | {key: result["stem"] for key, (result,) in zip(helping, trained, strict=True)}
 
-    def assistants(self, stems: Stems) -> Stems:
-        cells = assistant_cells(self.study, stems)
-        results = self._with_logits(list(cells.values()), "training assistants") if cells else []
-        return {key: result["stem"] for key, (result,) in zip(cells, results, strict=True)}
+    def _with_logits(self, cells: list[Cell], what: str, seeds: set[int]) -> list[list[Result]]:
+        def kept(cell: Cell, result: Result) -> bool:
+            needed = result["seed"] in seeds or result["seed"] - TWIN_SEED in seeds
+            return not needed or have_logits(cell, self.ledger.directory, result)
 
-    def _with_logits(self, cells: list[Cell], what: str) -> list[list[Result]]:
-        for cell in cells:  # a result without its logits (a store that was deleted) is run again
-            self.ledger.forget(cell, unless=partial(have_logits, cell, self.ledger.directory))
+        for cell in cells:
+            self.ledger.forget(cell, unless=partial(kept, cell))
         return self.cells(cells, what)
 
-    def students(self, students: dict[int, list[Student]], *, phase: str) -> list[dict[str, Any]]:
-        read_test = phase == "confirm"
-        cells = {r: student_cells(self.study, r, chosen, read_test=read_test) for r, chosen in students.items()}
+    def students(
+        self, replicates: range, roster: Callable[[int, Stems], list[Student]], *, phase: str
+    ) -> list[dict[str, Any]]:
+        """The rows of a phase; replicates whose students are all done need no logits."""
+
+        def cells_of(replicate: int, stems: Stems) -> list[Cell]:
+            return student_cells(self.study, replicate, roster(replicate, stems), read_test=phase == "confirm")
+
+        stems = self.teachers()
+        cells = {r: cells_of(r, stems) for r in replicates}
+        lacking = [r for r, some in cells.items() if any(map(self.ledger.missing, some))]
+        if lacking and (restored := self.teachers(present=lacking)) != stems:  # another processor, other bits
+            stems, cells = restored, {r: cells_of(r, restored) for r in replicates}
         results = iter(self.cells([cell for some in cells.values() for cell in some], f"{phase} students"))
         rows: list[dict[str, Any]] = []
-        for r, chosen in students.items():
+        for r in replicates:
             found = [result for _ in cells[r] for result in next(results)]
             dataset = study_split(self.study, r, "val").dataset
-            rows += run_rows(self.study, chosen, found, phase=phase, replicate=r, dataset=dataset)
+            rows += run_rows(self.study, roster(r, stems), found, phase=phase, replicate=r, dataset=dataset)
         return rows
+
+    def readings(self) -> list[Result]:
+        """What the teachers of the confirm replicates look like: read again where their logits are there (a metric may
+        have changed), as it was read where they are gone.
+        """
+        directory, replicates = self.ledger.directory, self.study.confirm_replicates
+        cells = dict(zip(replicates, reading_cells(self.study, self.teachers()), strict=True))
+        lacking = [r for r, c in cells.items() if self.ledger.missing(c) and not logits_are_there(c, directory)]
+        if lacking:
+            restored = reading_cells(self.study, self.teachers(present=lacking))
+            cells = dict(zip(replicates, restored, strict=True))
+        for cell in cells.values():
+            if logits_are_there(cell, directory):
+                self.ledger.forget(cell)
+        advance = self.bar("reading teachers", len(cells))  # in this process, which knows the user's own metrics
+        found = run_cells(cells.values(), work, self.ledger, executor=SerialExecutor(), done=advance)
+        return [result for (result,) in found]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from darkprobe.zoo.architectures import Architecture, initialise, kaiming_by_fan_out, register_ladder
+from darkprobe.zoo.pooling import mean_over_pixels
 
 # expansion, channels at full width, blocks, stride of the first
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -65,7 +66,7 @@ class MobileNetV2(nn.Module):
         for stage in range(1, len(_STAGES) + 1):
             hidden = getattr(self, f"layer{stage}")(hidden)
         hidden = F.relu(self.bn2(self.conv2(hidden)))
-        logits: torch.Tensor = self.linear(hidden.mean((2, 3)))
+        logits: torch.Tensor = self.linear(mean_over_pixels(hidden))
         return logits
 
 

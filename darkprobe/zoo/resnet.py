@@ -13,6 +13,7 @@ from torch import nn
 
 from darkprobe.errors import InvalidValueError
 from darkprobe.zoo.architectures import Architecture, initialise, register_ladder
+from darkprobe.zoo.pooling import every_other_pixel, mean_over_pixels
 
 
 class PaddedShortcut(nn.Module):
@@ -26,7 +27,7 @@ class PaddedShortcut(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(batch, channel, height, width) to (batch, channel + new, height / stride, width / stride)."""
-        return F.pad(images[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
+        return F.pad(every_other_pixel(images, self.stride), (0, 0, 0, 0, self.before, self.after))
 
 
 def _padded(inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -95,7 +96,7 @@ class ResNet(nn.Module):
         hidden = F.relu(self.bn1(self.conv1(images)))
         for stage in ("layer1", "layer2", "layer3"):
             hidden = getattr(self, stage)(hidden)
-        logits: torch.Tensor = self.linear(hidden.mean((2, 3)))
+        logits: torch.Tensor = self.linear(mean_over_pixels(hidden))
         return logits
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from darkprobe.zoo.architectures import Architecture, initialise, kaiming_by_fan_out, register_ladder
+from darkprobe.zoo.pooling import mean_over_pixels
 from darkprobe.zoo.resnet import blocks_per_stage
 
 _EXPANSION = 4
@@ -63,7 +64,7 @@ class ResNeXt(nn.Module):
         hidden = F.relu(self.bn1(self.conv1(images)))
         for stage in ("layer1", "layer2", "layer3"):
             hidden = getattr(self, stage)(hidden)
-        logits: torch.Tensor = self.linear(hidden.mean((2, 3)))
+        logits: torch.Tensor = self.linear(mean_over_pixels(hidden))
         return logits
 
 

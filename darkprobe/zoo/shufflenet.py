@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from darkprobe.zoo.architectures import initialise, kaiming_by_fan_out, register_model
+from darkprobe.zoo.pooling import mean_over_pixels
 
 _GROUPS = 3
 _STAGES_V1 = ((240, 4), (480, 8), (960, 4))  # channels, blocks
@@ -106,7 +107,7 @@ class ShuffleNet(nn.Module):
             hidden = getattr(self, stage)(hidden)
         if self.conv2 is not None:
             hidden = F.relu(self.conv2(hidden))
-        logits: torch.Tensor = self.linear(hidden.mean((2, 3)))
+        logits: torch.Tensor = self.linear(mean_over_pixels(hidden))
         return logits
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from darkprobe.errors import InvalidValueError
 from darkprobe.zoo.architectures import Architecture, initialise, kaiming_by_fan_out, register_ladder
+from darkprobe.zoo.pooling import mean_over_pixels
 
 _WIDTHS = (64, 128, 256, 512, 512)
 _REPEATS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -42,7 +43,7 @@ class VGG(nn.Module):
             hidden = getattr(self, f"block{number}")(hidden)
             if number < self.pools:
                 hidden = self.pool(hidden)
-        logits: torch.Tensor = self.linear(hidden.mean((2, 3)))
+        logits: torch.Tensor = self.linear(mean_over_pixels(hidden))
         return logits
 
 

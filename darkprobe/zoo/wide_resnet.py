@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from darkprobe.zoo.architectures import Architecture, initialise, kaiming_by_fan_out, register_ladder
+from darkprobe.zoo.pooling import mean_over_pixels
 from darkprobe.zoo.resnet import blocks_per_stage
 
 
@@ -54,7 +55,7 @@ class WideResNet(nn.Module):
         hidden = self.conv1(images)
         for stage in ("layer1", "layer2", "layer3"):
             hidden = getattr(self, stage)(hidden)
-        logits: torch.Tensor = self.linear(F.relu(self.bn(hidden)).mean((2, 3)))
+        logits: torch.Tensor = self.linear(mean_over_pixels(F.relu(self.bn(hidden))))
         return logits
 
 

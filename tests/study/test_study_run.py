@@ -12,7 +12,9 @@ from small_study import SMALL
 
 from darkprobe.errors import InvalidValueError
 from darkprobe.provenance import guarantee
+from darkprobe.store import LogitStore
 from darkprobe.study import MethodPlan, run_study
+from darkprobe.study.teachers import TWIN_SEED
 
 
 def table(directory: Path) -> pd.DataFrame:
@@ -78,7 +80,38 @@ def test_resuming_runs_only_what_is_missing(finished: Path) -> None:
     cells[0].unlink()
     run_study(SMALL, finished, workers=1, progress=False)
     assert (finished / "verdicts.json").read_bytes() == before
-    assert [c for c in cells if c.stat().st_mtime_ns != times[c]] == [cells[0]]
+    again = [c for c in cells if c.stat().st_mtime_ns != times[c] and kind_of(c) != "readings"]
+    assert again == [cells[0]]
+
+
+def kind_of(cell: Path) -> str:
+    return str(json.loads(cell.read_text())["kind"])
+
+
+def without_logits(finished: Path, place: Path) -> Path:
+    """What a later sitting begins with: the finished cells and nothing else."""
+    shutil.copytree(finished / "cells", place / "cells")
+    return place
+
+
+def test_finished_cells_alone_give_every_output_again_without_training(finished: Path, tmp_path: Path) -> None:
+    before = {path.name for path in (finished / "cells").iterdir()}
+    again = run_study(SMALL, without_logits(finished, tmp_path / "again"), workers=1, progress=False)
+    assert {path.name for path in (again / "cells").iterdir()} == before
+    assert not (again / "store").exists()
+    for name in ("verdicts.json", "runs.csv", "tables/profile.csv", "tables/affinity.csv", "tables/levels.csv"):
+        assert (again / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_lost_student_brings_back_the_teachers_of_its_replicate_alone(finished: Path, tmp_path: Path) -> None:
+    again = without_logits(finished, tmp_path / "again")
+    lost = next(c for c in sorted((again / "cells").iterdir()) if kind_of(c) == "students" and "true" in c.read_text())
+    seed = json.loads(lost.read_text())["shared"]["seed"]
+    lost.unlink()
+    run_study(SMALL, again, workers=1, progress=False)
+    trained = {entry.card.seed for entry in LogitStore(again / "store").entries()}
+    assert seed in trained and trained <= {seed, seed + TWIN_SEED}
+    assert (again / "verdicts.json").read_bytes() == (finished / "verdicts.json").read_bytes()
 
 
 def test_a_changed_plan_trains_only_what_changed(finished: Path, tmp_path: Path) -> None:
