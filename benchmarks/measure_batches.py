@@ -1,6 +1,6 @@
 """What batches and lengths the short cycle of the 2-core studies should have: validation accuracy by batch and rate.
 
-    python benchmarks/measure_batches.py --data parquet:DIR [--model resnet8] [--epochs 8] [--seeds 999] [BATCH,RATE ...]
+    python benchmarks/measure_batches.py --data parquet:DIR [--model resnet8] [--epochs 8] [--seeds 999] [B,RATE ...]
 
 Trains on 10,000 images as the 2-core edition of `darkprobe verify cifar10` does and looks at validation images alone.
 A minute of one core per network.
@@ -46,7 +46,8 @@ def main() -> None:
                 seed=seed,
             )
             seconds = time.perf_counter() - start
-            print(f"{given.model}, {given.epochs} epochs, batch {batch}, rate {rate}, seed {seed}: {found.last_accuracy:.4f} in {seconds:.0f} s", flush=True)
+            what = f"{given.model}, {given.epochs} epochs, batch {batch}, rate {rate}, seed {seed}"
+            print(f"{what}: {found.last_accuracy:.4f} in {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

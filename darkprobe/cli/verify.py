@@ -20,6 +20,9 @@ def verify(
         None, "--patience", min=1, help="Seconds without a finished cell after which workers are taken to hang."
     ),
     seed: int = typer.Option(None, "--seed", min=0, help="Seed of the whole study, instead of the plan's."),
+    confirm: int = typer.Option(
+        None, "--confirm", min=2, help="Confirm replicates, instead of the plan's: some now, more in another sitting."
+    ),
     edition: str = typer.Option("full", "--edition", help="full, or 2-core: cut down for 2 cores, and labelled so."),
     data: str = typer.Option(None, "--data", help="Data name instead of the plan's, e.g. parquet:DIR."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say how many cells, how long, how much disk."),
@@ -38,6 +41,8 @@ def verify(
         plan = with_data(plan, data)
     if seed is not None:
         plan = dataclasses.replace(plan, seed=seed)
+    if confirm is not None:
+        plan = dataclasses.replace(plan, confirm=confirm, twins=min(plan.twins, confirm))
     if smoke:
         plan = for_smoke(plan)
     check_names(plan)

@@ -2,7 +2,7 @@
 
 The gradients of `Tensor.mean` and of a slice are laid out channels-first, and so is every gradient before them. Where
 activations are channels-last, each sum and ReLU then walks two layouts at once, which made a step of ResNet-8 a third
-slower (batch 32, bfloat16; benchmarks/bench_layout.py). A pool has the same values and keeps the layout.
+slower (batch 32, bfloat16; benchmarks/measure_layout.py). A pool has the same values and keeps the layout.
 """
 
 import torch.nn.functional as F
