@@ -53,6 +53,17 @@ def engine(*, workers: int | None = None, dask: str | None = None) -> Iterator[E
             raise
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The block computes on one thread, so that its bits do not depend on the number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def on_one_thread(work: Callable[[Cell, Path], list[Result]]) -> Callable[[Cell, Path], list[Result]]:
     """The same work on one thread, so that a cell's bits do not depend on how many workers there are; each result with
     its share of the `seconds`.
@@ -60,13 +71,9 @@ def on_one_thread(work: Callable[[Cell, Path], list[Result]]) -> Callable[[Cell,
 
     @functools.wraps(work)
     def run(cell: Cell, directory: Path) -> list[Result]:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
         begun = time.perf_counter()
-        try:
+        with one_thread():
             results = work(cell, directory)
-        finally:
-            torch.set_num_threads(threads)
         seconds = (time.perf_counter() - begun) / len(results)
         return [{**result, "seconds": seconds} for result in results]
 

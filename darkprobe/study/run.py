@@ -12,7 +12,7 @@ from darkprobe.files import write_json
 from darkprobe.study.assistants import assistant_cells, train_assistants
 from darkprobe.study.cells import Cell, Ledger, Result, SerialExecutor, Work, run_cells
 from darkprobe.study.choices import choose
-from darkprobe.study.engine import engine, on_one_thread
+from darkprobe.study.engine import engine, on_one_thread, one_thread
 from darkprobe.study.outputs import write_outputs
 from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
@@ -86,7 +86,6 @@ _WORK: dict[str, Work] = {
     "teachers": train_teachers,
     "assistants": train_assistants,
     "students": train_students,
-    "readings": read_teachers,
 }
 
 
@@ -164,6 +163,7 @@ class _Run:
         for cell in cells.values():
             if logits_are_there(cell, directory):
                 self.ledger.forget(cell)
-        advance = self.bar("reading teachers", len(cells))  # in this process, which knows the user's own metrics
-        found = run_cells(cells.values(), work, self.ledger, executor=SerialExecutor(), done=advance)
+        advance = self.bar("reading teachers", len(cells))
+        with one_thread():  # and in this process, which knows the user's own metrics
+            found = run_cells(cells.values(), read_teachers, self.ledger, executor=SerialExecutor(), done=advance)
         return [result for (result,) in found]

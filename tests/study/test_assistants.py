@@ -87,7 +87,8 @@ def test_the_ladder_itself_is_not_touched_by_assistants(assisted: Path, tmp_path
 def test_counted_before_during_and_after(assisted: Path) -> None:
     cells, networks = count_cells(STUDY)
     assert cells["assistants"] == networks["assistants"] == STUDY.confirm
-    assert sum(cells.values()) == len(list((assisted / "cells").glob("*.json")))
+    readings = STUDY.confirm  # no networks, and therefore not counted
+    assert sum(cells.values()) + readings == len(list((assisted / "cells").glob("*.json")))
     status = study_status(assisted)
     assert status.total == status.done == networks and status.seconds_left == 0
     found = estimate_study(STUDY)
@@ -95,7 +96,7 @@ def test_counted_before_during_and_after(assisted: Path) -> None:
     assert found.bytes > estimate_study(dataclasses.replace(STUDY, controls=(CLEAN,))).bytes
 
 
-@pytest.mark.parametrize("lost", ["result", "logits"])
+@pytest.mark.parametrize("lost", ["result", "logits and student"])
 def test_a_lost_assistant_is_trained_again_alone(assisted: Path, tmp_path: Path, lost: str) -> None:
     shutil.copytree(assisted, tmp_path / "again")
     cell = cells_of(assisted, "assistants")[0]
@@ -105,16 +106,20 @@ def test_a_lost_assistant_is_trained_again_alone(assisted: Path, tmp_path: Path,
                    if json.loads(p.read_text())["sha256"] == cell["sha256"])  # fmt: skip
         path.unlink()
         assert study_status(tmp_path / "again").left["assistants"] == 1
-    else:
+    else:  # without a student that needs them, nobody would miss the logits
         for path in (tmp_path / "again" / "store").rglob(f"{stem}.h5"):
             path.unlink()
+        (taught,) = (p for p in (tmp_path / "again" / "cells").glob("*.json")
+                     if json.loads(p.read_text())["kind"] == "students" and stem in p.read_text())  # fmt: skip
+        taught.unlink()
     times = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "again" / "cells").glob("*.json")}
     run_study(STUDY, tmp_path / "again", workers=1, progress=False)
     changed = [p for p in (tmp_path / "again" / "cells").glob("*.json") if p.stat().st_mtime_ns != times.get(p.name)]
-    assert [json.loads(p.read_text())["kind"] for p in changed] == ["assistants"]
+    expected = {"assistants"} if lost == "result" else {"assistants", "students"}
+    assert {json.loads(p.read_text())["kind"] for p in changed} == expected and len(changed) == len(expected)
     assert list((tmp_path / "again" / "store").rglob(f"{stem}.h5"))
     assert (tmp_path / "again" / "verdicts.json").read_bytes() == (assisted / "verdicts.json").read_bytes()
-    assert len(Ledger(tmp_path / "again")._results) == sum(count_cells(STUDY)[1].values())
+    assert len(Ledger(tmp_path / "again")._results) == sum(count_cells(STUDY)[1].values()) + STUDY.confirm
 
 
 def test_a_plan_with_an_assistant_round_trips_and_its_smoke_run_has_one(tmp_path: Path) -> None:
