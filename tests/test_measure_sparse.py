@@ -1,5 +1,6 @@
 """`measure` on sparse files against the dense logits they come from: equal where it says exact, refused elsewhere."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from darkprobe.cli import app
 from darkprobe.data.split import Split
 from darkprobe.errors import InvalidValueError
 from darkprobe.extract import extract_logits
-from darkprobe.measure import SoftLabels, compare, compare_by_class, measure, measure_by_class
+from darkprobe.measure import (
+    SoftLabels,
+    capacity_bands,
+    compare,
+    compare_by_class,
+    measure,
+    measure_by_class,
+    temperature_bands,
+)
 from darkprobe.metrics import METRICS
 from darkprobe.store import LogitFile
 from darkprobe.store.logit_file import open_file
@@ -192,6 +201,29 @@ class TestPairs:
         names = ["accuracy", "non_target_mass", "inherent_std", "distinctness_std"]
         wanted = measure_by_class(full[0], metrics=names, temperatures=[4.0])
         pd.testing.assert_frame_equal(got, wanted, rtol=2e-4, atol=1e-6)
+
+
+def test_bands_hold_known_temperatures_alone_and_equal_the_dense_ones(tmp_path: Path, split: Split) -> None:
+    few, full = sparse(split, tmp_path), dense(split)  # of T = 1, 2 and 4, so that T/2 is declared for 2 and 4
+    got = temperature_bands(few, "distinctness_std", temperatures=[1.0, 2.0, 4.0, 8.0])
+    wanted = temperature_bands(full, "distinctness_std", temperatures=[2.0, 4.0])
+    columns = ["temperature", "value", "low", "high", "n"]
+    pd.testing.assert_frame_equal(got[columns], wanted[columns], rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ask", "who"),
+    [
+        (lambda entry: temperature_bands(entry, "distinctness_std", temperatures=[8.0]), "temperature_bands"),
+        (lambda entry: capacity_bands(entry, "distinctness_std", temperature=8.0), "capacity_bands"),
+        (lambda entry: measure_by_class(entry, metrics=["entropy"]), "measure_by_class"),
+    ],
+)
+def test_a_table_of_nothing_that_is_known_is_refused(
+    tmp_path: Path, split: Split, ask: Callable[[LogitFile], object], who: str
+) -> None:
+    with pytest.raises(InvalidValueError, match=rf"^{who}: \w+ is not known from the sparse logits of 'same.x'"):
+        ask(sparse(split, tmp_path))
 
 
 def test_effects_name_every_metric_and_leave_open_what_is_refused(tmp_path: Path, split: Split) -> None:

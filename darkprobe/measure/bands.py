@@ -14,6 +14,7 @@ from darkprobe.measure.moments import JointMoments, all_true
 from darkprobe.measure.one_pass import example_values, soft_label_blocks
 from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
+from darkprobe.measure.sparse import check_asked, says
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import METRICS, Metric
 from darkprobe.metrics.soft_label_statistics import SoftLabelBlock
@@ -48,11 +49,12 @@ def temperature_bands(
         seed: of the normal vectors.
 
     Returns:
-        Columns as `measure` gives them; the examples where the metric is defined at every temperature.
+        Columns as `measure` gives them; the examples where the metric is defined at every temperature. Temperatures at
+        which a sparse record does not give the metric are left out.
 
     Raises:
         UnknownNameError: no such metric or subset.
-        InvalidValueError: a metric of another kind.
+        InvalidValueError: a metric of another kind, or one that a sparse record gives at none of the temperatures.
 
     References:
         Max-t bands; the use here is our choice [design].
@@ -64,13 +66,15 @@ def temperature_bands(
     rows: list[Row] = []
     with torch.no_grad():
         for group in groups_of("temperature_bands", records):
-            curves = [JointMoments.empty(len(scales)) for _ in group.records]
+            check_asked(group, [chosen], scales, function="temperature_bands")
+            known = [[t for t in scales if says(group, model, chosen, t)] for model in range(len(group.records))]
+            curves = [JointMoments.empty(len(own)) for own in known]
             for blocks, masks in _side_by_side(group, subset):
                 for model, (block, mask) in enumerate(zip(blocks, masks, strict=True)):
-                    values = torch.stack([example_values(block, chosen, t) for t in scales])[:, mask]
+                    values = torch.stack([example_values(block, chosen, t) for t in known[model]])[:, mask]
                     curves[model] = curves[model].merge(JointMoments.of(values))
             for model, joint in enumerate(curves):
-                points = [(model, t) for t in scales]
+                points = [(model, t) for t in known[model]]
                 rows.extend(_rows(group, chosen, points, subset=subset, joint=joint, seed=seed))
     return tidy(rows)
 
@@ -104,7 +108,8 @@ def capacity_bands(
 
     Raises:
         UnknownNameError: no such metric or subset.
-        InvalidValueError: a metric of another kind, or "correct", on which models share no examples.
+        InvalidValueError: a metric of another kind or one that a sparse record does not give; or "correct", on which
+            models share no examples.
 
     References:
         Max-t bands; the use here is our choice [design].
@@ -116,6 +121,7 @@ def capacity_bands(
     rows: list[Row] = []
     with torch.no_grad():
         for group in groups_of("capacity_bands", records):
+            check_asked(group, [chosen], [scale], function="capacity_bands")
             joint = JointMoments.empty(len(group.records))
             for blocks, masks in _side_by_side(group, subset):
                 values = torch.stack([example_values(block, chosen, scale) for block in blocks])

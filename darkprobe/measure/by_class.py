@@ -16,7 +16,7 @@ from darkprobe.measure.moments import Moments
 from darkprobe.measure.one_pass import example_values, soft_label_blocks
 from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
-from darkprobe.measure.sparse import known_of_pairs, says
+from darkprobe.measure.sparse import check_asked, known_of_pairs, says
 from darkprobe.measure.table import Row, tidy
 from darkprobe.measure.twins import pairs_of
 from darkprobe.metrics import METRICS, Metric
@@ -56,7 +56,7 @@ def measure_by_class(
 
     Raises:
         UnknownNameError: no such metric.
-        InvalidValueError: a metric of another kind.
+        InvalidValueError: a metric of another kind, or metrics none of which a sparse record gives.
     """
     scales, chosen = check_temperatures("measure_by_class", temperatures), _chosen("measure_by_class", metrics)
     records = records_of("measure_by_class", store, dataset=dataset, split=split, models=models)
@@ -65,6 +65,8 @@ def measure_by_class(
         for group in groups_of("measure_by_class", records):
             for model in range(len(group.records)):
                 known = [(m, t) for m, t in _quantities(chosen, scales) if says(group, model, m, t)]
+                if not known:  # an empty table would not say why
+                    check_asked(group, chosen, scales, function="measure_by_class")
                 rows.extend(_own_rows(group, model, known))
     return tidy(rows)
 
@@ -92,7 +94,7 @@ def compare_by_class(
 
     Raises:
         UnknownNameError: no such metric.
-        InvalidValueError: a metric of another kind, or one model alone.
+        InvalidValueError: a metric of another kind, metrics none of which sparse records give, or one model alone.
     """
     scales, chosen = check_temperatures("compare_by_class", temperatures), _chosen("compare_by_class", metrics)
     groups = list(
@@ -109,7 +111,10 @@ def compare_by_class(
     with torch.no_grad():
         for group in groups:
             if len(group.records) > 1:
-                rows.extend(_pair_rows(group, known_of_pairs(group, _quantities(chosen, scales))))
+                known = known_of_pairs(group, _quantities(chosen, scales))
+                if not known:
+                    check_asked(group, chosen, scales, function="compare_by_class")
+                rows.extend(_pair_rows(group, known))
     return tidy(rows)
 
 

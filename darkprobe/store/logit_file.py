@@ -99,8 +99,8 @@ class LogitFile:
         """The logits as they lie in the file: float32, float16, or int8 codes to be multiplied by `logits_scale`."""
         if self.is_sparse:
             raise StoreError(
-                f"{self.path} is sparse and holds the largest logits only. Use `topk_logits`, `topk_indices` and "
-                "`tail_lse`, or extract again without a top-k."
+                f"{self.path} is sparse and holds the largest logits only, and what was asked for needs every class. "
+                "Extract again without --top-k (in Python, its arrays are topk_logits, topk_indices and tail_lse)."
             )
         return self.array("logits")
 
