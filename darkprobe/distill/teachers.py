@@ -16,16 +16,17 @@ from darkprobe.data.split import Split
 from darkprobe.data.views import Views
 from darkprobe.distill.checkpoint import Checkpoint
 from darkprobe.distill.config import TrainConfig
+from darkprobe.distill.graduation import accuracy, answers
+from darkprobe.distill.inputs import laid_out
 from darkprobe.distill.loop import History, Objective, fit
 from darkprobe.distill.losses.teacher_side import top_score_difference
 from darkprobe.distill.recipes import RECIPES, scaled
 from darkprobe.distill.schedules.gates import shortened
 from darkprobe.distill.stack import Solo
 from darkprobe.errors import DataError, InvalidValueError
-from darkprobe.zoo import Model, Preprocessing, build_module, find_architecture, make_card, preprocess
+from darkprobe.zoo import Model, build_module, find_architecture, make_card, preprocess
 from darkprobe.zoo.architectures import preprocessing_for
 
-_EVALUATION_BATCH = 500
 _CHECKPOINT_SECONDS = 30.0
 
 
@@ -159,7 +160,7 @@ def train_model(
     def batches(index: Tensor, epoch: int) -> Tensor:
         if clean is not None:
             return clean[index.to(place)]
-        return _laid_out(preprocess(views.images(index.numpy(), view=epoch, device=place.type), preprocessing))
+        return laid_out(preprocess(views.images(index.numpy(), view=epoch, device=place.type), preprocessing))
 
     identity = repr((architecture, train.fingerprint, val.fingerprint, recipe, config, policy.text, seed))
     kept = None if checkpoint is None else Checkpoint(checkpoint, identity=identity, every_seconds=_CHECKPOINT_SECONDS)
@@ -170,7 +171,7 @@ def train_model(
         config=config,
         examples=len(train),
         order_seeds=(seed,),
-        evaluate=lambda network: torch.tensor([_accuracy(module, val, preprocessing, place)]),
+        evaluate=lambda network: torch.tensor([accuracy(answers(module, val, preprocessing), val)]),
         checkpoint=kept,
         watch=watch,
     )
@@ -183,10 +184,6 @@ def train_model(
     model = Model(card=dataclasses.replace(card, note=note), module=module.eval())
     scores = history.scores[:, 0]
     return Trained(model=model, last_accuracy=float(scores[-1]), best_accuracy=float(scores.max()))
-
-
-def _laid_out(inputs: Tensor) -> Tensor:
-    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
 
 
 def _objective(recipe: Recipe, labels: Tensor) -> Objective:
@@ -203,13 +200,3 @@ def recipe_loss(recipe: Recipe, logits: Tensor, target: Tensor) -> Tensor:
         return plain
     difference = top_score_difference(logits, target, k=min(5, logits.shape[-1]))
     return recipe.amount * plain + (1 - recipe.amount) * difference
-
-
-def _accuracy(module: torch.nn.Module, split: Split, preprocessing: Preprocessing, device: torch.device) -> float:
-    """Share of right answers, a fraction."""
-    right = 0
-    for start in range(0, len(split), _EVALUATION_BATCH):
-        part = slice(start, start + _EVALUATION_BATCH)
-        logits = module(_laid_out(preprocess(split.inputs[part], preprocessing).to(device)))
-        right += int((logits.argmax(1).cpu() == torch.from_numpy(split.labels[part])).sum())
-    return right / len(split)

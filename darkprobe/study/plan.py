@@ -8,6 +8,7 @@ from typing import Any, Literal
 from darkprobe.checks import check_positive
 from darkprobe.distill.config import TrainConfig
 from darkprobe.errors import InvalidValueError
+from darkprobe.study.replicates import Replicated
 
 Parameters = Mapping[str, int | float | str]
 """Settings by name; whole numbers stay whole, because a plan's text names its results."""
@@ -59,7 +60,7 @@ class Control:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class Study(Replicated):
     """Plan of one study.
 
     Attributes:
@@ -189,33 +190,13 @@ class Study:
         return tuple(control for control in self.controls if control.label != control.against)
 
     @property
-    def caution(self) -> str:
-        """What must stand before every sentence on this study's results; empty for a full run."""
-        smoke = "Smoke run, no evidence. " if self.smoke else ""
-        return smoke + (f"Scaled study: {self.scaled}. " if self.scaled else "")
-
-    @property
     def fresh_splits(self) -> bool:
         """Whether every replicate draws its own split."""
         return "{seed}" in self.data
 
-    def replicate_seed(self, replicate: int) -> int:
-        """Seed of a replicate's split, teachers, students and batch order. Pilot replicates come first."""
-        return 1000 * self.seed + replicate
-
     def data_of(self, replicate: int) -> str:
         """Data name of a replicate."""
         return self.data.format(seed=self.replicate_seed(replicate))
-
-    @property
-    def pilot_replicates(self) -> range:
-        """Replicates on which choices are made."""
-        return range(self.pilot)
-
-    @property
-    def confirm_replicates(self) -> range:
-        """Replicates on which the choices are tested, disjoint from the pilot's."""
-        return range(self.pilot, self.pilot + self.confirm)
 
     @property
     def twin_replicates(self) -> range:

@@ -12,6 +12,7 @@ from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.recipes import scaled
 from darkprobe.errors import InvalidValueError
 from darkprobe.study.parts import load_part
+from darkprobe.study.replicates import Replicated
 
 STRICT, TOLERANT = "strict", "tolerant"
 """The two chains that H7 compares; every plan has both."""
@@ -91,7 +92,7 @@ def of_classes(split: Split, classes: tuple[int, ...]) -> Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generations:
+class Generations(Replicated):
     """Plan of one study of generations.
 
     Attributes:
@@ -151,26 +152,6 @@ class Generations:
     def fresh_splits(self) -> bool:
         """Whether every replicate draws its own split."""
         return "{seed}" in self.source.data
-
-    @property
-    def caution(self) -> str:
-        """What must stand before every sentence on this study's results; empty for a full run."""
-        smoke = "Smoke run, no evidence. " if self.smoke else ""
-        return smoke + (f"Scaled study: {self.scaled}. " if self.scaled else "")
-
-    def replicate_seed(self, replicate: int) -> int:
-        """Seed of a replicate's split, first weights and batch order. Pilot replicates come first."""
-        return 1000 * self.seed + replicate
-
-    @property
-    def pilot_replicates(self) -> range:
-        """Replicates on which choices are made."""
-        return range(self.pilot)
-
-    @property
-    def confirm_replicates(self) -> range:
-        """Replicates on which the choices are tested, disjoint from the pilot's."""
-        return range(self.pilot, self.pilot + self.confirm)
 
     def for_smoke(self) -> "Generations":
         """The same study with few replicates, settings and epochs, marked as no evidence."""
