@@ -2,7 +2,8 @@
 
 Each study is scored by a rule that the other studies taught (`darkprobe advise --backtest`); a study that repeats
 another's data and seeds would be no test, so that of partial targets is left out. Scoring needs the folders of the
-finished studies, stores included; without them redraws the figure from advice_regret.csv.
+finished studies; what is known of others stays as it was when they were scored. Without folders redraws the figure from
+advice_regret.csv.
 
     python figures/advice_regret.py [--studies build/reference/digits build/reference/synthetic ...]
 """
@@ -98,9 +99,12 @@ def main() -> None:
         draw(read_numbers(TABLE), read_json(TABLE.with_suffix(".json"), who="advice_regret"))
         return
     told = {path.name: read_json(path / "study.json", who="advice_regret")["provenance"] for path in studies}
+    earlier = read_json(TABLE.with_suffix(".json"), who="advice_regret")["studies"]
+    table, known = scored(studies), read_numbers(TABLE)
+    others = known[~known["study"].isin(table["study"])]
     draw(
-        scored(studies),
-        {**provenance(), "command": "python figures/advice_regret.py --studies DIR...", "studies": told},
+        pd.concat([table, others]).sort_values("part", kind="stable", ignore_index=True),
+        {**provenance(), "command": "python figures/advice_regret.py --studies DIR...", "studies": earlier | told},
     )
 
 

@@ -21,12 +21,12 @@ KEPT_FIGURES = ("mismatch_temperature", "controls")
 ARM = ["control", "teacher", "method", "parameters"]
 
 
-def keep(source: Path, target: Path) -> None:
+def keep(source: Path, target: Path, *, cells: bool = False) -> None:
     """Copies what is small from a finished study: verdicts, plan, tables, two figures.
 
     `runs.csv` is left behind, 0.6 to 0.9 MB a study. The one column that effects are made of, students' test accuracy,
     goes to `tables/students.csv`, 50 kB, so that every difference, interval and gap can be computed again from what is
-    kept.
+    kept. With `cells` the finished cells too, from which a long study goes on in another sitting.
     """
     shutil.rmtree(target, ignore_errors=True)
     (target / "tables").mkdir(parents=True)
@@ -35,6 +35,9 @@ def keep(source: Path, target: Path) -> None:
     for table in (source / "tables").glob("*.csv"):
         shutil.copy(table, target / "tables")
     students(source / "runs.csv").to_csv(target / "tables" / "students.csv", lineterminator="\n")
+    for cell in (source / "cells").glob("*.json") if cells else ():
+        (target / "cells").mkdir(exist_ok=True)
+        shutil.copy(cell, target / "cells")
     for name in KEPT_FIGURES:
         for suffix in (".png", ".svg", ".csv", ".json"):
             if (source / "figures" / f"{name}{suffix}").exists():

@@ -1,0 +1,57 @@
+"""The studies of images, replicate by replicate and over several sittings; what is finished is kept as it comes.
+
+    python figures/image_studies.py cifar10 --data parquet:../shared/data/cifar10 [--edition 2-core] [--confirm N]
+
+Studies: cifar10, cifar10-wrn, tiny-imagenet, tiny-imagenet-wrn. Begins with the finished cells that lie in
+figures/studies/, trains what is missing in the folder of `--out` and adds one confirm replicate after the other. After
+each, verdicts, tables and cells (small JSON) go to figures/studies/scaled/ or full/, from which the figures are drawn:
+commit them, and any later sitting, here or elsewhere, goes on from there. The name of the data is part of every cell's
+address: give it in the same words. The 2-core edition of one study takes some five hours of 2 cores.
+"""
+
+import argparse
+import dataclasses
+import shutil
+from pathlib import Path
+
+from default_studies import keep
+
+from darkprobe.files import read_json
+from darkprobe.study import Study, find_study, run_study
+from darkprobe.study.parts import with_data
+
+HERE = Path(__file__).resolve().parent / "studies"
+
+
+def with_replicates(study: Study, confirm: int) -> Study:
+    """The study after so many confirm replicates; it says so where there are more to come."""
+    so_far = f"; {confirm} of {study.confirm} confirm replicates so far" if confirm < study.confirm else ""
+    return dataclasses.replace(
+        study, confirm=confirm, twins=min(study.twins, confirm), scaled=f"{study.scaled}{so_far}".removeprefix("; ")
+    )
+
+
+def main() -> None:
+    """Runs one study as far as asked, keeping every stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("study", choices=("cifar10", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn"))
+    parser.add_argument("--data", required=True, help="data name, e.g. parquet:../shared/data/cifar10")
+    parser.add_argument("--edition", choices=("2-core", "full"), default="2-core")
+    parser.add_argument("--confirm", type=int, help="confirm replicates in all; those of the plan by default")
+    parser.add_argument("--out", type=Path, default=Path("build/images"))
+    parser.add_argument("--workers", type=int)
+    given = parser.parse_args()
+    study = with_data(find_study(given.study, edition=given.edition), given.data)
+    kept, directory = HERE / ("full" if given.edition == "full" else "scaled") / study.name, given.out / study.name
+    if (kept / "cells").exists() and not (directory / "cells").exists():
+        shutil.copytree(kept / "cells", directory / "cells")
+    wanted = given.confirm or study.confirm
+    before = read_json(kept / "study.json", who="image_studies")["confirm"] if (kept / "cells").exists() else 2
+    for confirm in range(min(before, wanted), wanted + 1):
+        run_study(with_replicates(study, confirm), directory, workers=given.workers)
+        keep(directory, kept, cells=True)
+        print(f"{kept}: {confirm} of {study.confirm} confirm replicates", flush=True)
+
+
+if __name__ == "__main__":
+    main()
