@@ -1,5 +1,6 @@
 """verify --dry-run and --smoke, study show and status."""
 
+import dataclasses
 import json
 import socket
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_dry_run_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.exit_code == 0, found.output
     assert "teachers" in found.stdout and "on disk" in found.stdout.splitlines()[-1]
     assert [p.name for p in tmp_path.iterdir()] == ["plan.toml"]
+
+
+def test_confirm_cuts_replicates_and_twins_of_the_plan(tmp_path: Path) -> None:
+    plan = STUDIES["digits"]().for_smoke()
+    write_study(plan, tmp_path / "plan.toml")
+    found = RUNNER.invoke(app, ["verify", str(tmp_path / "plan.toml"), "--dry-run", "--confirm", "2"])
+    fewer = count_cells(dataclasses.replace(plan, confirm=2, twins=2))[1]
+    assert found.exit_code == 0 and fewer["confirm students"] == count_cells(plan)[1]["confirm students"] // 2
+    for kind, networks in fewer.items():
+        assert f"{networks:>7} networks" in next(line for line in found.stdout.splitlines() if line.startswith(kind))
 
 
 def test_show_prints_a_plan_that_verify_reads(tmp_path: Path) -> None:
