@@ -94,10 +94,12 @@ def main() -> None:
     """Scores the studies that are named, else reads; draws."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--studies", type=Path, nargs="+", help="folders of finished studies")
-    studies = parser.parse_args().studies
+    studies: list[Path] | None = parser.parse_args().studies
     if studies is None:
         draw(read_numbers(TABLE), read_json(TABLE.with_suffix(".json"), who="advice_regret"))
         return
+    if len(studies) < 2:
+        parser.error("--studies needs two folders or more: each study is scored by what the others taught")
     told = {path.name: read_json(path / "study.json", who="advice_regret")["provenance"] for path in studies}
     earlier = read_json(TABLE.with_suffix(".json"), who="advice_regret")["studies"]
     table, known = scored(studies), read_numbers(TABLE)

@@ -28,7 +28,11 @@ def keep(source: Path, target: Path, *, cells: bool = False) -> None:
     goes to `tables/students.csv`, 50 kB, so that every difference, interval and gap can be computed again from what is
     kept. With `cells` the finished cells too, from which a long study goes on in another sitting.
     """
-    shutil.rmtree(target, ignore_errors=True)
+    for old in target.glob("*") if target.exists() else ():
+        if old.is_file():
+            old.unlink()
+        elif old.name != "cells":  # finished cells are never thrown away
+            shutil.rmtree(old)
     (target / "tables").mkdir(parents=True)
     for name in ("verdicts.json", "study.json"):
         shutil.copy(source / name, target / name)

@@ -10,25 +10,16 @@ address: give it in the same words. The 2-core edition of one study takes some f
 """
 
 import argparse
-import dataclasses
 import shutil
 from pathlib import Path
 
 from default_studies import keep
 
 from darkprobe.files import read_json
-from darkprobe.study import Study, find_study, run_study
+from darkprobe.study import find_study, run_study
 from darkprobe.study.parts import with_data
 
 HERE = Path(__file__).resolve().parent / "studies"
-
-
-def with_replicates(study: Study, confirm: int) -> Study:
-    """The study after so many confirm replicates; it says so where there are more to come."""
-    so_far = f"; {confirm} of {study.confirm} confirm replicates so far" if confirm < study.confirm else ""
-    return dataclasses.replace(
-        study, confirm=confirm, twins=min(study.twins, confirm), scaled=f"{study.scaled}{so_far}".removeprefix("; ")
-    )
 
 
 def main() -> None:
@@ -43,12 +34,14 @@ def main() -> None:
     given = parser.parse_args()
     study = with_data(find_study(given.study, edition=given.edition), given.data)
     kept, directory = HERE / ("full" if given.edition == "full" else "scaled") / study.name, given.out / study.name
-    if (kept / "cells").exists() and not (directory / "cells").exists():
-        shutil.copytree(kept / "cells", directory / "cells")
+    (directory / "cells").mkdir(parents=True, exist_ok=True)
+    for cell in (kept / "cells").glob("*.json"):
+        if not (directory / "cells" / cell.name).exists():
+            shutil.copy(cell, directory / "cells")
     wanted = given.confirm or study.confirm
     before = read_json(kept / "study.json", who="image_studies")["confirm"] if (kept / "cells").exists() else 2
     for confirm in range(min(before, wanted), wanted + 1):
-        run_study(with_replicates(study, confirm), directory, workers=given.workers)
+        run_study(study.so_far(confirm), directory, workers=given.workers)
         keep(directory, kept, cells=True)
         print(f"{kept}: {confirm} of {study.confirm} confirm replicates", flush=True)
 

@@ -36,6 +36,10 @@ SINGLE = [name for name in NEEDS if METRICS[name].kind != "pairwise"]
 
 @pytest.fixture(scope="module")
 def split() -> Split:
+    return made_split()
+
+
+def made_split() -> Split:
     rng = np.random.default_rng(0)
     logits = (2 * rng.standard_t(4, size=(N, CLASSES))).astype(np.float32)
     labels = np.where(rng.random(N) < 0.6, logits.argmax(1), rng.integers(0, CLASSES, N))  # some are not among the kept
@@ -224,6 +228,20 @@ def test_a_table_of_nothing_that_is_known_is_refused(
 ) -> None:
     with pytest.raises(InvalidValueError, match=rf"^{who}: \w+ is not known from the sparse logits of 'same.x'"):
         ask(sparse(split, tmp_path))
+
+
+def test_bands_of_sparse_and_dense_models_side_by_side(tmp_path: Path) -> None:
+    n = 4500  # more rows than a block of a sparse file has, fewer than a dense one has
+    rng = np.random.default_rng(1)
+    logits = rng.standard_t(4, size=(n, CLASSES)).astype(np.float32)
+    large = replace(
+        made_split(), inputs=logits, labels=rng.integers(0, CLASSES, n), example_ids=np.arange(n), _fingerprint="1" * 64
+    )
+    few, full = sparse(large, tmp_path, name="few"), dense(large)
+    got = capacity_bands([few, full], "distinctness_std", temperature=4.0)
+    np.testing.assert_allclose(got["value"].iloc[0], got["value"].iloc[1], rtol=2e-4)
+    assert set(got["n"]) == {n}
+    assert len(temperature_bands([few, full], "distinctness_std", temperatures=[2.0, 4.0])) == 4
 
 
 def test_effects_name_every_metric_and_leave_open_what_is_refused(tmp_path: Path, split: Split) -> None:

@@ -42,7 +42,7 @@ def verify(
     if seed is not None:
         plan = dataclasses.replace(plan, seed=seed)
     if confirm is not None:
-        plan = dataclasses.replace(plan, confirm=confirm, twins=min(plan.twins, confirm))
+        plan = plan.so_far(confirm)
     if smoke:
         plan = for_smoke(plan)
     check_names(plan)

@@ -11,7 +11,7 @@ from darkprobe.checks import check_choice, check_temperatures
 from darkprobe.errors import InvalidValueError
 from darkprobe.measure.intervals import LEVEL
 from darkprobe.measure.moments import JointMoments, all_true
-from darkprobe.measure.one_pass import example_values, soft_label_blocks
+from darkprobe.measure.one_pass import blocks_side_by_side, example_values
 from darkprobe.measure.plan import Value, row_of
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.sparse import check_asked, says
@@ -141,7 +141,7 @@ def _checked(function: str, metric: str) -> Metric:
 
 def _side_by_side(group: Group, subset: Subset) -> Iterator[tuple[tuple[SoftLabelBlock, ...], list[Tensor]]]:
     """Blocks of the same rows of every model, and which of these rows count for each."""
-    for blocks in zip(*(soft_label_blocks(group, model) for model in range(len(group.records))), strict=True):
+    for blocks in blocks_side_by_side(group, range(len(group.records))):
         right = [block.margin > 0 for block in blocks]
         everything = torch.ones_like(right[0])
         shared = all_true(right)

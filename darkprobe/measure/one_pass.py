@@ -1,6 +1,6 @@
 """The one pass over the logits of a group of models: block by block, all models side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,6 +117,13 @@ def soft_label_blocks(group: Group, model: int) -> Iterator[SoftLabelBlock]:
     """Blocks of rows of one model, one after the other."""
     size = _block_rows(group, model)
     return (_block(group, model, slice(start, start + size)) for start in range(0, len(group), size))
+
+
+def blocks_side_by_side(group: Group, models: Sequence[int]) -> Iterator[tuple[SoftLabelBlock, ...]]:
+    """Blocks of the same rows of several models, dense and sparse ones alike."""
+    size = min(_block_rows(group, model) for model in models) if len(group) else 1
+    for start in range(0, len(group), size):
+        yield tuple(_block(group, model, slice(start, start + size)) for model in models)
 
 
 def _block_rows(group: Group, model: int) -> int:

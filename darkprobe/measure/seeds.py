@@ -12,7 +12,7 @@ from darkprobe.checks import check_temperatures
 from darkprobe.errors import InvalidValueError
 from darkprobe.measure.intervals import LEVEL
 from darkprobe.measure.moments import JointMoments
-from darkprobe.measure.one_pass import example_values, soft_label_blocks
+from darkprobe.measure.one_pass import blocks_side_by_side, example_values
 from darkprobe.measure.records import Group, Records, groups_of, records_of
 from darkprobe.measure.table import Row, tidy
 from darkprobe.metrics import METRICS, Metric
@@ -109,7 +109,7 @@ def _rows(group: Group, metrics: Sequence[Metric], temperatures: Sequence[float]
     quantities = [(m, t) for m in metrics for t in (temperatures if m.depends_on_temperature else (None,))]
     for network, seeds in networks.items():
         joint = [JointMoments.empty(len(seeds)) for _ in quantities]
-        for blocks in zip(*(soft_label_blocks(group, model) for model in seeds), strict=True):
+        for blocks in blocks_side_by_side(group, seeds):
             for i, (metric, temperature) in enumerate(quantities):
                 values = torch.stack([example_values(block, metric, temperature) for block in blocks])
                 joint[i] = joint[i].merge(JointMoments.of(values))

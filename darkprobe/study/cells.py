@@ -66,11 +66,11 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._results: dict[str, Result] = {}
+        self._files: dict[str, Path] = {}
         for path in sorted((directory / "cells").glob("*.json")):
             stored = _read_cell(path)
             if "members" in stored:  # a file of another layout holds nothing that could be used
-                cell = Cell(kind=stored["kind"], shared=stored["shared"], members=tuple(stored["members"]))
-                self._take(cell, stored["results"])
+                self._take(_cell_of(stored), stored["results"], path)
 
     def __contains__(self, address: str) -> bool:
         return address in self._results
@@ -79,23 +79,26 @@ class Ledger:
         return self._results[address]
 
     def add(self, cell: Cell, results: list[Result]) -> None:
-        """Writes the results of a cell, through a rename, and takes them up; a file of the same content is left."""
-        record = {"kind": cell.kind, "shared": cell.shared, "members": cell.members, "results": results}
-        path, value = cell.path(self.directory), {**record, "sha256": content_hash(record)}
+        """Writes the results of a cell, through a rename, and takes them up. Where an older file holds results of the
+        same members, it loses them: a teacher that was trained again may have come out in other bits.
+        """
+        path = cell.path(self.directory)
         with _told_as_ours(path):
-            if not (path.exists() and read_json(path, who="study").get("sha256") == value["sha256"]):
-                write_json(path, value, indent=None)
-        self._take(cell, results)
+            _write_cell(path, cell, results)
+            older = {self._files[address] for address in cell.addresses if address in self._files} - {path}
+            for file in older:
+                _leave_out(file, set(cell.addresses))
+        self._take(cell, results, path)
 
-    def _take(self, cell: Cell, results: list[Result]) -> None:
+    def _take(self, cell: Cell, results: list[Result], path: Path) -> None:
         for address, result in zip(cell.addresses, results, strict=True):
             self._results[address] = {"cell_id": cell.key, **result}
+            self._files[address] = path
 
-    def forget(self, cell: Cell, *, unless: Callable[[Result], bool] = lambda result: False) -> None:
-        """Forgets results of the cell's members for which `unless` does not hold; they will be run again."""
+    def forget(self, cell: Cell) -> None:
+        """Forgets the results of the cell's members; they will be run again, together."""
         for address in cell.addresses:
-            if address in self and not unless(self[address]):
-                del self._results[address]
+            self._results.pop(address, None)
 
     def missing(self, cell: Cell) -> Cell | None:
         """The cell with only those members, each once, that have no result; None when there are none."""
@@ -106,6 +109,27 @@ class Ledger:
     def results(self, cell: Cell) -> list[Result]:
         """One result a member, each with the `cell_id` under which it was stored."""
         return [self[address] for address in cell.addresses]
+
+
+def _cell_of(stored: dict[str, Any]) -> Cell:
+    return Cell(kind=stored["kind"], shared=stored["shared"], members=tuple(stored["members"]))
+
+
+def _write_cell(path: Path, cell: Cell, results: list[Result]) -> None:
+    record = {"kind": cell.kind, "shared": cell.shared, "members": cell.members, "results": results}
+    write_json(path, {**record, "sha256": content_hash(record)}, indent=None)
+
+
+def _leave_out(path: Path, addresses: set[str]) -> None:
+    """Writes a cell's file again without these members; removes it where none are left."""
+    stored = _read_cell(path)
+    cell = _cell_of(stored)
+    kept = [i for i, address in enumerate(cell.addresses) if address not in addresses]
+    if kept:
+        members = tuple(cell.members[i] for i in kept)
+        _write_cell(path, replace(cell, members=members), [stored["results"][i] for i in kept])
+    else:
+        path.unlink()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from darkprobe.plots import (
     plot_temperature,
     save_figure,
 )
-from darkprobe.study.ladder import SHOWN, shown_metrics
+from darkprobe.study.ladder import SHOWN
 from darkprobe.study.levels import LEVELS
 from darkprobe.study.plan import Study
 
@@ -64,7 +64,7 @@ def _of_profile(study: Study, profile: pd.DataFrame) -> dict[str, Drawing]:
         ("distinctness_std", "capacity"),
         ("inherent_std", "capacity_shape"),
         ("non_target_mass", "capacity_mass"),
-        *((name, f"capacity_{name}") for name in shown_metrics()[len(SHOWN) :]),
+        *((name, f"capacity_{name}") for name in profile["metric"].unique() if name not in SHOWN),
     ):
         rows = profile[(profile["metric"] == metric) & (profile["temperature"] == at) & (profile["subset"] == "all")]
         found[name] = (partial(plot_capacity, rows, metric=metric, temperature=at), rows)

@@ -18,11 +18,10 @@ SHOWN = ("distinctness_std", "non_target_mass", "inherent_std", "non_ground_trut
 SUBSETS = ("all", "common")
 
 
-def shown_metrics() -> tuple[str, ...]:
-    """The metrics of the curves, and those of one value per example that the user registered."""
+def own_metrics() -> tuple[str, ...]:
+    """The metrics of one value per example that the user registered."""
     built_in = {metric.name for metric in metrics.BUILT_IN}
-    own = [m.name for m in metrics.METRICS.values() if m.kind == "per_example" and m.name not in built_in]
-    return (*SHOWN, *own)
+    return tuple(m.name for m in metrics.METRICS.values() if m.kind == "per_example" and m.name not in built_in)
 
 
 Values = npt.NDArray[np.float64]

@@ -1,6 +1,5 @@
 """What a finished study leaves in its directory: plan, runs, verdicts, tables, figures. See `docs/architecture.md`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from darkprobe.distill.teachers import parse_recipe
 from darkprobe.files import replacing, write_json
 from darkprobe.provenance import guarantee, provenance
 from darkprobe.study.arms import Arms
-from darkprobe.study.cells import Result
 from darkprobe.study.choices import Choices
 from darkprobe.study.control_verdicts import control_verdicts
 from darkprobe.study.diagnoses import relations_lost, rescaling_vanished
@@ -28,12 +26,11 @@ from darkprobe.study.verdicts import UNIT_OF_N, UNIT_OF_N_FIXED, verdicts
 
 
 def write_outputs(
-    study: Study, directory: Path, *, rows: list[dict[str, Any]], choices: Choices, readings: Sequence[Result]
+    study: Study, directory: Path, *, rows: list[dict[str, Any]], choices: Choices, soft: SoftLabels
 ) -> None:
     """Writes `study.json`, `runs.csv`, `verdicts.json`, `tables/` and `figures/`."""
     runs = to_table(rows)
     _write_table(directory / "runs.csv", runs)
-    soft = SoftLabels(study, readings)
     arms = Arms(study, runs, choices)
     findings = [soft.h1(), *([soft.h2()] if study.twins >= 3 else []), *arms.h3(), arms.h4()]
     findings += further_findings(study, soft, arms)

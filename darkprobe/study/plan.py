@@ -169,6 +169,12 @@ class Study(Replicated):
             smoke=True,
         )
 
+    def so_far(self, confirm: int) -> "Study":
+        """The study after its first `confirm` confirm replicates; where more are to come, every sentence says so."""
+        said = f"{confirm} of {self.confirm} confirm replicates so far" if confirm < self.confirm else ""
+        told = "; ".join(part for part in (self.scaled, said) if part)
+        return dataclasses.replace(self, confirm=confirm, twins=min(self.twins, confirm), scaled=told)
+
     @property
     def temperatures(self) -> tuple[float, ...]:
         """Temperatures of the reference's grid."""

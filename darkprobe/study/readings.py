@@ -15,11 +15,14 @@ from darkprobe import metrics, targets
 from darkprobe.store import LogitStore
 from darkprobe.study.best_temperature import temperature_of_most_distinct
 from darkprobe.study.cells import Cell, Ledger, Result
-from darkprobe.study.ladder import Ladder, affinity_with_largest, curves, read_ladder, shown_metrics
+from darkprobe.study.ladder import SHOWN, Ladder, affinity_with_largest, curves, own_metrics, read_ladder
 from darkprobe.study.levels import knowledge_levels
 from darkprobe.study.parts import load_part
 from darkprobe.study.plan import Control, Study
 from darkprobe.study.teachers import Stems, stems_of, teacher_cells
+
+EDITION = 1
+"""Part of every reading's address: raised whenever a number in it comes to mean something else."""
 
 BASELINE_TEMPERATURE = 4.0
 """The temperature that is taken where nothing tells a better one."""
@@ -43,7 +46,7 @@ def _reading_cell(study: Study, replicate: int, stems: Stems) -> Cell:
         "parts": study.parts,
         "seed": seed,
         "stems": roles,
-        "metrics": list(shown_metrics()),
+        "edition": EDITION,
         "temperatures": curve_temperatures(study),
         "arm_temperatures": arm_temperatures(study),
         "fixed_temperature": study.fixed_temperature,
@@ -117,7 +120,6 @@ def read_teachers(cell: Cell, directory: Path) -> list[Result]:
             "accuracy": float(_accuracy(ladder(recipe, "test"))[0]),
             "levels": _levels(ladder(recipe, "train"), at)[0].tolist(),
         }
-    found = curves(train, asked["metrics"], asked["temperatures"])
     split = load_part(asked["data"], asked["parts"]["train"], "train")
     return [
         {
@@ -126,8 +128,8 @@ def read_teachers(cell: Cell, directory: Path) -> list[Result]:
             "parameters": list(train.parameters),
             "accuracy": _accuracy(test).tolist(),
             "levels": _levels(train, at).tolist(),
-            "curves": np.where(np.isnan(found), np.array(None), found).tolist(),
-            "affinity": {name: values.tolist() for name, values in affinity.items()},
+            "curves": _or_null(curves(train, SHOWN, asked["temperatures"])),
+            "affinity": {name: _or_null(values) for name, values in affinity.items()},
             "ece": [
                 [float(metrics.ece(logits, test.labels, temperature=t)) for t in asked["arm_temperatures"]]
                 for logits in test.logits
@@ -139,6 +141,22 @@ def read_teachers(cell: Cell, directory: Path) -> list[Result]:
             ],
         }
     ]
+
+
+def own_curves(cell: Cell, directory: Path) -> Values | None:
+    """Curves of the user's own metrics, (subset, metric, temperature, rung); None where the logits are gone. They are
+    read from the logits every time, as nothing tells whether a user's function is still the one it was.
+    """
+    if not logits_are_there(cell, directory):
+        return None
+    dataset = load_part(cell.shared["data"], cell.shared["parts"]["train"], "train").dataset
+    train = read_ladder(LogitStore(directory / "store"), (dataset, "train"), cell.shared["stems"]["teacher"])
+    return curves(train, own_metrics(), cell.shared["temperatures"])
+
+
+def _or_null(values: Values) -> Any:
+    """Nested lists with null for what is no finite number, which JSON does not know."""
+    return np.where(np.isfinite(values), values, np.array(None)).tolist()
 
 
 def read_readings(study: Study, directory: Path, *, at_most: int) -> list[Result]:

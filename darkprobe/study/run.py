@@ -7,20 +7,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from darkprobe.errors import InvalidValueError
 from darkprobe.files import write_json
 from darkprobe.study.assistants import assistant_cells, train_assistants
 from darkprobe.study.cells import Cell, Ledger, Result, SerialExecutor, Work, run_cells
 from darkprobe.study.choices import choose
 from darkprobe.study.engine import engine, on_one_thread, one_thread
+from darkprobe.study.ladder import own_metrics
 from darkprobe.study.outputs import write_outputs
 from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.plan_check import check_names
 from darkprobe.study.progress import Bar, progress_bars
-from darkprobe.study.readings import logits_are_there, read_teachers, reading_cells
+from darkprobe.study.readings import logits_are_there, own_curves, read_teachers, reading_cells
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
+from darkprobe.study.softlabels import SoftLabels
+from darkprobe.study.status import RUNNING
 from darkprobe.study.student_training import train_students
 from darkprobe.study.students import Student, student_cells
 from darkprobe.study.teachers import TWIN_SEED, Stems, have_logits, stems_of, teacher_cells, train_teachers
@@ -57,17 +62,20 @@ def run_study(
     directory = Path(directory).resolve()
     check_directory(directory)
     (directory / "cells").mkdir(parents=True, exist_ok=True)
-    if not (directory / "verdicts.json").exists():  # what `study status` reads until the outputs are written
-        write_json(directory / "study.json", study.as_dict())
+    for name in (RUNNING, *(["study.json"] if not (directory / "verdicts.json").exists() else [])):
+        write_json(directory / name, study.as_dict())
     with engine(workers=workers, dask=dask) as executor, progress_bars(shown=progress) as bar:
         run = _Run(study, Ledger(directory), executor, bar, patience)
-        run.teachers()
-        readings = run.readings()
-        rows = run.students(study.pilot_replicates, partial(pilot_students, study), phase="pilot")
-        choices = choose(study, to_table(rows))
-        roster = partial(confirm_students, study, choices=choices)
-        rows += run.students(study.confirm_replicates, roster, phase="confirm")
-    write_outputs(study, directory, rows=rows, choices=choices, readings=readings)
+        taught_by = None
+        while (stems := run.teachers()) != taught_by:  # twice only where lost teachers came out in other bits
+            taught_by = stems
+            rows = run.students(study.pilot_replicates, partial(pilot_students, study), phase="pilot")
+            choices = choose(study, to_table(rows))
+            roster = partial(confirm_students, study, choices=choices)
+            rows += run.students(study.confirm_replicates, roster, phase="confirm")
+        soft = run.readings()
+    write_outputs(study, directory, rows=rows, choices=choices, soft=soft)
+    (directory / RUNNING).unlink()
     return directory
 
 
@@ -123,27 +131,30 @@ class _Run:
         return stems | {key: result["stem"] for key, (result,) in zip(helping, trained, strict=True)}
 
     def _with_logits(self, cells: list[Cell], what: str, seeds: set[int]) -> list[list[Result]]:
-        def kept(cell: Cell, result: Result) -> bool:
+        def lost(cell: Cell, result: Result) -> bool:
             needed = result["seed"] in seeds or result["seed"] - TWIN_SEED in seeds
-            return not needed or have_logits(cell, self.ledger.directory, result)
+            return needed and not have_logits(cell, self.ledger.directory, result)
 
-        for cell in cells:
-            self.ledger.forget(cell, unless=partial(kept, cell))
+        for cell in cells:  # the whole cell, because the bits of a stack's members depend on its size
+            if any(lost(cell, self.ledger[address]) for address in cell.addresses if address in self.ledger):
+                self.ledger.forget(cell)
         return self.cells(cells, what)
 
     def students(
         self, replicates: range, roster: Callable[[int, Stems], list[Student]], *, phase: str
     ) -> list[dict[str, Any]]:
-        """The rows of a phase; replicates whose students are all done need no logits."""
-
-        def cells_of(replicate: int, stems: Stems) -> list[Cell]:
-            return student_cells(self.study, replicate, roster(replicate, stems), read_test=phase == "confirm")
-
-        stems = self.teachers()
-        cells = {r: cells_of(r, stems) for r in replicates}
-        lacking = [r for r, some in cells.items() if any(map(self.ledger.missing, some))]
-        if lacking and (restored := self.teachers(present=lacking)) != stems:  # another processor, other bits
-            stems, cells = restored, {r: cells_of(r, restored) for r in replicates}
+        """The rows of a phase; logits are needed of replicates alone that lack a student or, after the pilot, the
+        reading of their teachers.
+        """
+        confirm, directory = phase == "confirm", self.ledger.directory
+        stems, restored = self.teachers(), Stems()
+        while stems != restored:  # again where teachers came out in other bits: another processor, another stack
+            restored = stems
+            cells = {r: student_cells(self.study, r, roster(r, stems), read_test=confirm) for r in replicates}
+            wanted = self._reading_cells(stems) if confirm else {}
+            unread = {r for r, c in wanted.items() if self.ledger.missing(c) and not logits_are_there(c, directory)}
+            lacking = [r for r, some in cells.items() if r in unread or any(map(self.ledger.missing, some))]
+            stems = self.teachers(present=lacking)
         results = iter(self.cells([cell for some in cells.values() for cell in some], f"{phase} students"))
         rows: list[dict[str, Any]] = []
         for r in replicates:
@@ -152,20 +163,17 @@ class _Run:
             rows += run_rows(self.study, roster(r, stems), found, phase=phase, replicate=r, dataset=dataset)
         return rows
 
-    def readings(self) -> list[Result]:
-        """What the teachers of the confirm replicates look like: read again where their logits are there (a metric may
-        have changed), as it was read where they are gone.
-        """
-        directory, replicates = self.ledger.directory, self.study.confirm_replicates
-        cells = dict(zip(replicates, reading_cells(self.study, self.teachers()), strict=True))
-        lacking = [r for r, c in cells.items() if self.ledger.missing(c) and not logits_are_there(c, directory)]
-        if lacking:
-            restored = reading_cells(self.study, self.teachers(present=lacking))
-            cells = dict(zip(replicates, restored, strict=True))
-        for cell in cells.values():
-            if logits_are_there(cell, directory):
-                self.ledger.forget(cell)
-        advance = self.bar("reading teachers", len(cells))
+    def readings(self) -> SoftLabels:
+        """What the teachers of the confirm replicates look like; comes after their students, who see to the logits."""
+        cells = list(self._reading_cells(self.teachers()).values())
+        missing = any(map(self.ledger.missing, cells))
+        advance = self.bar("reading teachers", len(cells)) if missing else lambda members: None
         with one_thread():  # and in this process, which knows the user's own metrics
-            found = run_cells(cells.values(), read_teachers, self.ledger, executor=SerialExecutor(), done=advance)
-        return [result for (result,) in found]
+            found = run_cells(cells, read_teachers, self.ledger, executor=SerialExecutor(), done=advance)
+            own = [own_curves(cell, self.ledger.directory) for cell in cells] if own_metrics() else [None]
+        known = [curves for curves in own if curves is not None]
+        everywhere = np.stack(known) if len(known) == len(cells) else None
+        return SoftLabels(self.study, [result for (result,) in found], everywhere)
+
+    def _reading_cells(self, stems: Stems) -> dict[int, Cell]:
+        return dict(zip(self.study.confirm_replicates, reading_cells(self.study, stems), strict=True))

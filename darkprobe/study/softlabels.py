@@ -10,7 +10,7 @@ from darkprobe import metrics
 from darkprobe.study import hypotheses as h
 from darkprobe.study.affinity_table import affinity_table
 from darkprobe.study.cells import Result
-from darkprobe.study.ladder import SHOWN, SUBSETS, shown_metrics
+from darkprobe.study.ladder import SHOWN, SUBSETS, own_metrics
 from darkprobe.study.levels import levels_table
 from darkprobe.study.plan import Study
 from darkprobe.study.readings import arm_temperatures, curve_temperatures
@@ -25,15 +25,18 @@ class SoftLabels:
     Args:
         study: the plan.
         readings: one a confirm replicate, in order, as `readings.read_teachers` returns it.
+        own: (replicate, subset, metric, temperature, rung), curves of the user's own metrics; None where the logits of
+            some replicate are gone, and then these metrics are left out.
     """
 
-    def __init__(self, study: Study, readings: Sequence[Result]) -> None:
+    def __init__(self, study: Study, readings: Sequence[Result], own: Values | None = None) -> None:
         self.study = study
         self.temperatures = curve_temperatures(study)
         self._readings = list(readings)
         self.parameters = dict(zip(study.teachers, readings[0]["parameters"], strict=True))
         self.test_accuracy = self._stacked("accuracy")
-        self.curves = self._stacked("curves")
+        self.metrics = SHOWN if own is None else (*SHOWN, *own_metrics())
+        self.curves = self._stacked("curves") if own is None else np.concatenate([self._stacked("curves"), own], axis=2)
         twins = [reading["affinity"] for reading in readings if reading["affinity"]]
         self.affinity = {name: np.array([found[name] for found in twins]) for name in (twins[0] if twins else {})}
 
@@ -104,7 +107,7 @@ class SoftLabels:
 
     def profile(self) -> pd.DataFrame:
         """Means of the shown metrics over replicates, tidy, with t intervals over replicates."""
-        rows, shown = [], [metrics.METRICS[name] for name in shown_metrics()]
+        rows, shown = [], [metrics.METRICS[name] for name in self.metrics]
         for (s, m, t, r), _ in np.ndenumerate(self.curves[0]):
             estimate = mean_estimate(self.curves[:, s, m, t, r])
             low, high = estimate.interval()

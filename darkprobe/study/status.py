@@ -21,6 +21,9 @@ from darkprobe.study.runs import run_rows, to_table
 from darkprobe.study.students import student_cells
 from darkprobe.study.teachers import stems_of, teacher_cells
 
+RUNNING = "running.json"
+"""The plan that a study's directory is being run by; gone when its outputs are written."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
@@ -70,6 +73,10 @@ def read_plan(directory: Path | str) -> Study:
             f"study: `directory` must hold a study (study.json), got {str(directory)!r}, which has none. Give the "
             "--out of `darkprobe verify`."
         )
+    return _plan_in(path)
+
+
+def _plan_in(path: Path) -> Study:
     values = read_json(path, who="study")
     known = {field.name for field in fields(Study)}
     return study_from({name: value for name, value in values.items() if name in known}, source=str(path))
@@ -78,7 +85,8 @@ def read_plan(directory: Path | str) -> Study:
 def study_status(directory: Path | str) -> Status:
     """Networks done, left and their cost, and the cells that run now."""
     directory = Path(directory)
-    study, ledger = read_plan(directory), Ledger(directory)
+    running = (directory / RUNNING).is_file()
+    study, ledger = _plan_in(directory / RUNNING) if running else read_plan(directory), Ledger(directory)
     total, stored = count_cells(study)[1], _stored(study, ledger)
     seconds = {kind: [r["seconds"] for r in stored.get(kind, [])] for kind in total}
     return Status(

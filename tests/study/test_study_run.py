@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,8 +16,9 @@ from small_study import SMALL
 from darkprobe.errors import InvalidValueError
 from darkprobe.provenance import guarantee
 from darkprobe.store import LogitStore
-from darkprobe.study import MethodPlan, run_study
+from darkprobe.study import MethodPlan, run, run_study, study_status, teachers
 from darkprobe.study.teachers import TWIN_SEED
+from darkprobe.zoo import build_module
 
 
 def table(directory: Path) -> pd.DataFrame:
@@ -102,15 +106,72 @@ def test_finished_cells_alone_give_every_output_again_without_training(finished:
         assert (again / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_a_lost_student_brings_back_the_teachers_of_its_replicate_alone(finished: Path, tmp_path: Path) -> None:
+def test_a_lost_student_brings_back_its_teachers(finished: Path, tmp_path: Path) -> None:
     again = without_logits(finished, tmp_path / "again")
     lost = next(c for c in sorted((again / "cells").iterdir()) if kind_of(c) == "students" and "true" in c.read_text())
     seed = json.loads(lost.read_text())["shared"]["seed"]
     lost.unlink()
     run_study(SMALL, again, workers=1, progress=False)
     trained = {entry.card.seed for entry in LogitStore(again / "store").entries()}
-    assert seed in trained and trained <= {seed, seed + TWIN_SEED}
-    assert (again / "verdicts.json").read_bytes() == (finished / "verdicts.json").read_bytes()
+    assert {seed, seed + TWIN_SEED} & trained == {seed, seed + TWIN_SEED}
+    for name in ("verdicts.json", "tables/profile.csv"):
+        assert (again / name).read_bytes() == (finished / name).read_bytes()
+    assert {path.name for path in (again / "cells").iterdir()} == {path.name for path in (finished / "cells").iterdir()}
+
+
+def test_teachers_that_come_out_in_other_bits_replace_the_old_ones(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on another processor: what is retrained is what is read, and running again changes nothing."""
+
+    def slightly_other(*args: Any, **kwargs: Any) -> torch.nn.Module:
+        module = build_module(*args, **kwargs)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.mul_(1.01)
+        return module
+
+    again = without_logits(finished, tmp_path / "again")
+    lost = [c for c in (again / "cells").iterdir() if kind_of(c) == "students" and '"read_test": true' in c.read_text()]
+    lost[0].unlink()
+    monkeypatch.setattr(teachers, "build_module", slightly_other)
+    run_study(SMALL, again, workers=1, progress=False)
+    outputs = {name: (again / name).read_bytes() for name in ("verdicts.json", "tables/teachers.csv", "runs.csv")}
+    assert outputs["tables/teachers.csv"] != (finished / "tables/teachers.csv").read_bytes()
+    cells = {path: path.read_bytes() for path in (again / "cells").iterdir()}
+    members = [json.dumps([cell["shared"], m], sort_keys=True)
+               for cell in map(json.loads, cells.values()) for m in cell["members"]]  # fmt: skip
+    assert len(members) == len(set(members))
+    assert not any(study_status(again).left.values())
+    run_study(SMALL, again, workers=1, progress=False)
+    assert {path: path.read_bytes() for path in (again / "cells").iterdir()} == cells
+    for name, content in outputs.items():
+        assert (again / name).read_bytes() == content
+
+
+def test_status_follows_the_plan_that_is_being_run(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "more")
+    larger = dataclasses.replace(SMALL, confirm=SMALL.confirm + 2)
+    with monkeypatched_students_that_fail(), pytest.raises(KeyboardInterrupt):
+        run_study(larger, tmp_path / "more", workers=1, progress=False)
+    assert study_status(tmp_path / "more").left["confirm students"] > 0
+    assert not any(study_status(finished).left.values())
+
+
+@contextmanager
+def monkeypatched_students_that_fail() -> Iterator[None]:
+    def stopped(*_: object) -> list[dict[str, Any]]:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(run._WORK, "students", stopped)
+        yield
+
+
+def test_the_plan_so_far_says_how_much_is_to_come() -> None:
+    part = SMALL.so_far(3)
+    assert part.confirm == 3 and part.twins <= 3 and "3 of 4 confirm replicates so far" in part.caution
+    assert SMALL.so_far(SMALL.confirm) == SMALL
 
 
 def test_a_changed_plan_trains_only_what_changed(finished: Path, tmp_path: Path) -> None:
