@@ -19,6 +19,7 @@ from findings_numbers import (
     Number,
     Says,
     StudyResults,
+    best_simple,
     cosine,
     public_number,
     read_studies,
@@ -110,6 +111,7 @@ def words() -> dict[str, Any]:
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table,
         tables.study_regrets_table, tables.temperatures_table,
         same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine, regret_of,
+        best_simple,
     )  # fmt: skip
     losses, chains = regrets(), read_studies("generations.json")
     return {

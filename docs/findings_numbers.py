@@ -263,3 +263,10 @@ def regret_of(study: str, rule: str) -> Number:
     rows = regrets_of_studies().assign(unit="accuracy").to_dict("records")
     found = the_one([row for row in rows if (row["study"], row["rule"]) == (study, rule)], f"{study}, {rule}")
     return number_of(found, effect="value")
+
+
+def best_simple(study: str) -> str:
+    """What the simple rule lost that lost least in a study."""
+    rows = regrets_of_studies()
+    simple = rows[(rows["study"] == study) & ~rows["rule"].isin(["advice", "untaught"])]
+    return regret_of(study, simple.loc[simple["value"].idxmin(), "rule"]).points()

@@ -154,7 +154,7 @@ def test_a_scaled_study_is_on_the_page_by_itself_and_called_scaled_everywhere(wi
     shown = with_scaled.replace("figures/studies/scaled/small/", "")  # its folder
     assert shown.count("scaled/small") == shown.count("scaled/small (scaled)") > 12
     assert ("H9", "scaled/small") in [row[:2] for row in rows_of_findings(with_scaled)]
-    assert "7 of 7 studies" in with_scaled
+    assert "7 of 8 studies" in with_scaled
 
 
 def test_studies_of_generations_are_on_the_page_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
