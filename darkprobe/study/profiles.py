@@ -57,11 +57,10 @@ def read_profiles(outcome: Outcome) -> dict[str, Profile]:
 def _profile(study: Study, reading: Result, rung: int, *, student: int) -> Profile:
     best, parameters = reading["most_distinct"][rung], reading["parameters"][rung]
     shares = np.array(best["curve"]) / best["distinctness"]
-    share = float(np.interp(np.log2(BASELINE_TEMPERATURE), np.log2(TEMPERATURES), best["curve"])) / best["distinctness"]
     return Profile(
         accuracy=reading["accuracy"][rung],
         ece=reading["ece"][rung][arm_temperatures(study).index(BASELINE_TEMPERATURE)],
-        distinctness=best["distinctness"] * share,
+        distinctness=float(np.interp(np.log2(BASELINE_TEMPERATURE), np.log2(TEMPERATURES), best["curve"])),
         doublings=float(np.log2(parameters / student)),
         parameters=parameters,
         best_temperature=best["temperature"],

@@ -147,9 +147,9 @@ class _Run:
         reading of their teachers.
         """
         confirm, directory = phase == "confirm", self.ledger.directory
-        stems, restored = self.teachers(), Stems()
-        while stems != restored:  # again where teachers came out in other bits: another processor, another stack
-            restored = stems
+        stems, before = self.teachers(), Stems()
+        while stems != before:  # again where teachers came out in other bits: another processor, another stack
+            before = stems
             cells = {r: student_cells(self.study, r, roster(r, stems), read_test=confirm) for r in replicates}
             wanted = self._reading_cells(stems) if confirm else {}
             unread = {r for r, c in wanted.items() if self.ledger.missing(c) and not logits_are_there(c, directory)}
