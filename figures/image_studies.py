@@ -10,13 +10,13 @@ address: give it in the same words. The 2-core edition of one study takes some f
 """
 
 import argparse
-import shutil
 from pathlib import Path
 
 from default_studies import keep
 
 from darkprobe.files import read_json
 from darkprobe.study import find_study, run_study
+from darkprobe.study.cells import Ledger
 from darkprobe.study.parts import with_data
 
 HERE = Path(__file__).resolve().parent / "studies"
@@ -35,9 +35,7 @@ def main() -> None:
     study = with_data(find_study(given.study, edition=given.edition), given.data)
     kept, directory = HERE / ("full" if given.edition == "full" else "scaled") / study.name, given.out / study.name
     (directory / "cells").mkdir(parents=True, exist_ok=True)
-    for cell in (kept / "cells").glob("*.json"):
-        if not (directory / "cells" / cell.name).exists():
-            shutil.copy(cell, directory / "cells")
+    Ledger(directory).adopt(kept)
     wanted = given.confirm or study.confirm
     before = read_json(kept / "study.json", who="image_studies")["confirm"] if (kept / "cells").exists() else 2
     for confirm in range(min(before, wanted), wanted + 1):

@@ -95,6 +95,14 @@ class Ledger:
             self._results[address] = {"cell_id": cell.key, **result}
             self._files[address] = path
 
+    def adopt(self, directory: Path) -> None:
+        """Takes over from another study's directory the cells none of whose members are known here."""
+        for path in sorted((directory / "cells").glob("*.json")):
+            stored = _read_cell(path)
+            cell = _cell_of(stored)
+            if not any(address in self for address in cell.addresses):
+                self.add(cell, stored["results"])
+
     def forget(self, cell: Cell) -> None:
         """Forgets the results of the cell's members; they will be run again, together."""
         for address in cell.addresses:

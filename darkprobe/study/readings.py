@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from darkprobe import metrics, targets
+from darkprobe.errors import DataError
 from darkprobe.store import LogitStore
 from darkprobe.study.best_temperature import temperature_of_most_distinct
 from darkprobe.study.cells import Cell, Ledger, Result
@@ -160,8 +161,17 @@ def _or_null(values: Values) -> Any:
 
 
 def read_readings(study: Study, directory: Path, *, at_most: int) -> list[Result]:
-    """The readings of a finished study's first confirm replicates; read from its store where none were kept."""
+    """The readings of a finished study's first confirm replicates; read from its store where none were kept.
+
+    Raises:
+        DataError: the cells of its teachers are gone.
+    """
     ledger, cells = Ledger(directory), teacher_cells(study)
+    if any(map(ledger.missing, cells)):
+        raise DataError(
+            f"read_readings: {str(directory / 'cells')!r} must hold the cells of all teachers of the study, got a part "
+            "of them. Run its `darkprobe verify` again: it trains what is missing."
+        )
     stems = stems_of(cells, [ledger.results(cell) for cell in cells])
     wanted = reading_cells(study, stems)[:at_most]
     return [(read_teachers(cell, directory) if ledger.missing(cell) else ledger.results(cell))[0] for cell in wanted]

@@ -13,10 +13,12 @@ import pytest
 import torch
 from small_study import SMALL
 
-from darkprobe.errors import InvalidValueError
+from darkprobe.errors import DataError, InvalidValueError
 from darkprobe.provenance import guarantee
 from darkprobe.store import LogitStore
 from darkprobe.study import MethodPlan, run, run_study, study_status, teachers
+from darkprobe.study.backtest import read_case
+from darkprobe.study.cells import Cell, Ledger
 from darkprobe.study.teachers import TWIN_SEED
 from darkprobe.zoo import build_module
 
@@ -229,3 +231,22 @@ def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_plan_that_cannot_be_run_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         dataclasses.replace(SMALL, **change)  # type: ignore[arg-type]
+
+
+def test_cells_of_another_sitting_are_taken_over_and_newer_results_stay(finished: Path, tmp_path: Path) -> None:
+    kept, place = without_logits(finished, tmp_path / "kept"), tmp_path / "place"
+    (place / "cells").mkdir(parents=True)
+    chosen = next(path for path in sorted((kept / "cells").iterdir()) if kind_of(path) == "students")
+    stored = json.loads(chosen.read_text())
+    cell = Cell(kind="students", shared=stored["shared"], members=tuple(stored["members"][:1]))
+    Ledger(place).add(cell, [{"val_last": 0.5}])  # a member of that file, run here since
+    Ledger(place).adopt(kept)
+    taken = {path.name for path in (place / "cells").iterdir()}
+    assert taken == {path.name for path in (kept / "cells").iterdir()} - {chosen.name} | {f"{cell.key}.json"}
+    assert Ledger(place)[cell.addresses[0]]["val_last"] == 0.5
+
+
+def test_advice_from_a_study_without_its_cells_says_what_to_do(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "bare", ignore=shutil.ignore_patterns("cells"))
+    with pytest.raises(DataError, match=r"must hold the cells of all teachers .* Run its `darkprobe verify` again"):
+        read_case(tmp_path / "bare")
