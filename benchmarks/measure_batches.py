@@ -1,8 +1,9 @@
 """What batches and lengths the short cycle of the 2-core studies should have: validation accuracy by batch and rate.
 
-    python benchmarks/measure_batches.py --data parquet:DIR [--model resnet8] [--epochs 8] [--seeds 999] [B,RATE ...]
+    python benchmarks/measure_batches.py --data parquet:DIR [--model resnet8] [--epochs 8] [--images 10000]
+        [--seeds 999] [B,RATE ...]
 
-Trains on 10,000 images as the 2-core edition of `darkprobe verify cifar10` does and looks at validation images alone.
+Trains on so many images as the 2-core edition of `darkprobe verify cifar10` does and looks at validation images alone.
 A minute of one core per network.
 """
 
@@ -27,10 +28,11 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--model", default="resnet8")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[999])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    train, val = load_split(given.data, "train[:10000]"), load_split(given.data, "train[0.9:]")
+    train, val = load_split(given.data, f"train[:{given.images}]"), load_split(given.data, "train[0.9:]")
     cycle = scaled(RECIPES["fast"].training, epochs=given.epochs)
     for batch, rate in (setting.split(",") for setting in given.settings):
         config = dataclasses.replace(cycle, batch_size=int(batch), learning_rate=float(rate), evaluations=1)
@@ -46,7 +48,8 @@ def main() -> None:
                 seed=seed,
             )
             seconds = time.perf_counter() - start
-            what = f"{given.model}, {given.epochs} epochs, batch {batch}, rate {rate}, seed {seed}"
+            length = f"{given.images:,} images, {given.epochs} epochs"
+            what = f"{given.model}, {length}, batch {batch}, rate {rate}, seed {seed}"
             print(f"{what}: {found.last_accuracy:.4f} in {seconds:.0f} s", flush=True)
 
 

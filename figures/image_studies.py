@@ -1,12 +1,13 @@
-"""The studies of images, replicate by replicate and over several sittings; what is finished is kept as it comes.
+"""The studies of images, a few replicates at a time and over several sittings; what is finished is kept as it comes.
 
     python figures/image_studies.py cifar10 --data parquet:../shared/data/cifar10 [--edition 2-core] [--confirm N]
 
 Studies: cifar10, cifar10-wrn, tiny-imagenet, tiny-imagenet-wrn. Begins with the finished cells that lie in
-figures/studies/, trains what is missing in the folder of `--out` and adds one confirm replicate after the other. After
-each, verdicts, tables and cells (small JSON) go to figures/studies/scaled/ or full/, from which the figures are drawn:
-commit them, and any later sitting, here or elsewhere, goes on from there. The name of the data is part of every cell's
-address: give it in the same words. The 2-core edition of one study takes some five hours of 2 cores.
+figures/studies/, trains what is missing in the folder of `--out` and adds two confirm replicates a stage (one at a time
+leaves a core without work while the last teacher trains). After each stage, verdicts, tables and cells (small JSON) go
+to figures/studies/scaled/ or full/, from which the figures are drawn: commit them, and any later sitting, here or
+elsewhere, goes on from there. The name of the data is part of every cell's address: give it in the same words. The
+2-core edition of one study takes some five hours of 2 cores.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="data name, e.g. parquet:../shared/data/cifar10")
     parser.add_argument("--edition", choices=("2-core", "full"), default="2-core")
     parser.add_argument("--confirm", type=int, help="confirm replicates in all; those of the plan by default")
+    parser.add_argument("--at-once", type=int, default=2, help="confirm replicates a stage")
     parser.add_argument("--out", type=Path, default=Path("build/images"))
     parser.add_argument("--workers", type=int)
     given = parser.parse_args()
@@ -38,7 +40,7 @@ def main() -> None:
     Ledger(directory).adopt(kept)
     wanted = given.confirm or study.confirm
     before = read_json(kept / "study.json", who="image_studies")["confirm"] if (kept / "cells").exists() else 2
-    for confirm in range(min(before, wanted), wanted + 1):
+    for confirm in [*range(min(before, wanted), wanted, given.at_once), wanted]:
         run_study(study.so_far(confirm), directory, workers=given.workers)
         keep(directory, kept, cells=True)
         print(f"{kept}: {confirm} of {study.confirm} confirm replicates", flush=True)
