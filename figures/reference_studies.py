@@ -5,6 +5,10 @@ studies; Tang's partial targets and teachers of other recipes on synthetic (leve
 of an hour on 2 cores; what is finished in the folder of `--out` is kept, so that it can be stopped at any time. What
 is small of each study goes to figures/studies/reference/, from which the figures are drawn.
 
+Is a fix more than a weight of the loss that nobody tuned? The three ladders again, on their data and seeds, with
+distillation at other teacher weights (digits-weights, digits-conv-weights, synthetic-weights); a few minutes more,
+kept in figures/studies/weights/.
+
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
 
@@ -17,7 +21,7 @@ from default_studies import keep
 from darkprobe.distill.config import TrainConfig
 from darkprobe.study import Study, find_study, run_study
 
-HERE = Path(__file__).resolve().parent / "studies" / "reference"
+HERE = Path(__file__).resolve().parent / "studies"
 SEED = 64
 """No study whose results were looked at before its plan was final began at this seed."""
 
@@ -36,22 +40,41 @@ def digits_conv() -> Study:
     )
 
 
+def weights_of(study: Study) -> Study:
+    """The largest teacher and the next one, the two fixes that weigh labels and teacher otherwise, and KD at other
+    weights: .973 is what TTM's loss gives the teacher at T = 8, with which it is KD.
+    """
+    return dataclasses.replace(
+        study,
+        name=f"{study.name}-weights",
+        teachers=study.teachers[-2:],
+        fix_teachers=(),
+        fixes=tuple(plan for plan in study.fixes if plan.method in ("ttm", "wttm")),
+        reference_weights=(0.5, 0.97, 0.99),
+        controls=(),
+        control_teacher="",
+        twins=0,
+    )
+
+
 def plans() -> dict[str, Study]:
     """The studies by the name of their folder."""
     made = {name: find_study(name) for name in ("digits", "synthetic", "levels")} | {"digits-conv": digits_conv()}
+    made |= {f"{name}-weights": weights_of(made[name]) for name in ("digits", "digits-conv", "synthetic")}
     return {name: dataclasses.replace(study, seed=SEED, confirm=64) for name, study in made.items()}
 
 
 def main() -> None:
     """Runs what is not done yet and prints where the results are."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("studies", nargs="*", default=list(plans()), help="digits, synthetic, levels, digits-conv")
+    parser.add_argument("studies", nargs="*", default=list(plans()), help=", ".join(plans()))
     parser.add_argument("--out", type=Path, default=Path("build/reference"))
     parser.add_argument("--workers", type=int)
     given = parser.parse_args()
     for name in given.studies:
-        keep(run_study(plans()[name], given.out / name, workers=given.workers), HERE / name)
-        print(HERE / name)
+        kept = HERE / ("weights" if plans()[name].reference_weights else "reference") / name
+        keep(run_study(plans()[name], given.out / name, workers=given.workers), kept)
+        print(kept)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ CLAIMS = {
     "H2": "Teachers of every size agree on which classes are alike.",
     "H3": "A smaller teacher teaches better than the largest one.",
     "H4": "A fix lets the largest teacher teach better.",
+    "H4-weight": "A fix gives more than another weight of the teacher term.",
     "H5": "Class relations and single examples add to what label smoothing gives.",
     "H6": "Transformed matching teaches better than distillation with a student temperature.",
     "H7": "A tolerant teacher is less accurate and teaches better.",

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from darkprobe.study import hypotheses as h
-from darkprobe.study.choices import Choices, fix_teachers, setting_text
+from darkprobe.study.choices import Choices, plans_tried, setting_text
 from darkprobe.study.further_hypotheses import CHAINS, chain
 from darkprobe.study.plan import Parameters, Study
 from darkprobe.study.statistics import mean_estimate
@@ -66,13 +66,25 @@ class Arms:
         gap = self.tuned(self.choices.best_smaller, kd) - tuned
         mismatch = mean_estimate(gap).interval()[0] > 0
         return h.fix_helps(
-            fixes={plan.method: self.tuned(largest, plan.method) for plan in study.fixes},
+            fixes={plan.name: self.tuned(largest, plan.name) for plan in study.fixes},
             tuned=tuned,
             fixed=self.fixed(largest),
             chosen=self.choices.fix,
             largest=largest,
             delta=study.delta,
             gap=gap if mismatch else None,
+        )
+
+    def h4_weight(self) -> h.Finding:
+        """Fixes at the largest teacher against the reference with its weight tuned as well as its temperature."""
+        study, largest = self.study, self.study.teachers[-1]
+        return h.fix_beats_weight(
+            fixes={plan.name: self.tuned(largest, plan.name) for plan in study.fixes},
+            weighed={plan.name: self.tuned(largest, plan.name) for plan in (study.reference, *study.weighed)},
+            chosen=self.choices.fix,
+            best=self.choices.weighed,
+            largest=largest,
+            delta=study.delta,
         )
 
     def reference_table(self) -> tuple[list[tuple[str, float]], Values]:
@@ -85,7 +97,7 @@ class Arms:
     def chains(self) -> list[h.Finding]:
         """H5 and H6 where their methods were tried."""
         study, largest = self.study, self.study.teachers[-1]
-        tuned = {plan.method: self.tuned(largest, plan.method) for plan in (study.reference, *study.fixes)}
+        tuned = {plan.name: self.tuned(largest, plan.name) for plan in (study.reference, *study.fixes)}
         keys = {m: ("", largest, m, setting_text(self.choices.settings[largest, m])) for m in tuned}
         entropy = {m: np.asarray(self._entropies[key], dtype=np.float64) for m, key in keys.items()}
         found = [chain(key, accuracy=tuned, largest=largest, delta=study.delta, entropy=entropy) for key in CHAINS]
@@ -106,8 +118,8 @@ class Arms:
             for setting in self.study.reference.grid:
                 label = f"{kd}, T = {setting['temperature']:g}"
                 rows.append(self._accuracy_row(teacher, size, label, self.arm(teacher, kd, dict(setting))))
-            for plan in self.study.fixes if teacher in fix_teachers(self.study) else ():
-                rows.append(self._accuracy_row(teacher, size, plan.method, self.tuned(teacher, plan.method)))
+            for plan in plans_tried(self.study, teacher):
+                rows.append(self._accuracy_row(teacher, size, plan.name, self.tuned(teacher, plan.name)))
         return pd.DataFrame(rows)
 
     @staticmethod
@@ -117,12 +129,14 @@ class Arms:
                 "high": high, "n": estimate.n, "unit": "accuracy"}  # fmt: skip
 
     def effects(self, found: dict[str, dict[str, Any]]) -> pd.DataFrame:
-        """The simultaneous comparisons of H3 and H4."""
+        """The simultaneous comparisons of H3, H4 and H4-weight."""
         groups = {"H3": "teachers against the largest, tuned T", "H3-fixed": "teachers against the largest, fixed T",
-                  "H4": "fixes against KD at tuned T, largest teacher"}  # fmt: skip
+                  "H4": "fixes against KD at tuned T, largest teacher",
+                  "H4-weight": "fixes against KD at tuned T and weight, largest teacher"}  # fmt: skip
         rows = [
             {"group": group, "label": d["what"], **{k: d[k] for k in ("effect", "low", "high", "n", "unit")}}
             for key, group in groups.items()
+            if key in found
             for d in found[key]["detail"]
             if d["interval"] == "simultaneous"
         ]

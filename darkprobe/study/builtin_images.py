@@ -112,6 +112,7 @@ def _plan(name: str, data: str, *, teachers: tuple[str, ...], student: str, edit
         student_training=_training(few=few),
         reference=reference,
         fixes=fixes,
+        reference_weights=(0.25, 0.5) if few else (0.25, 0.5, 0.99),
         fixed_temperature=4.0,
         pilot=1 if few else 2,
         confirm=8,

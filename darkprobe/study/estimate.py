@@ -14,7 +14,7 @@ from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.loop import fit
 from darkprobe.distill.stack import Solo, Stack, can_stack
 from darkprobe.study.assistants import assistant_cells, assistant_key, assistants
-from darkprobe.study.choices import Choices, fix_teachers
+from darkprobe.study.choices import Choices, plans_tried
 from darkprobe.study.parts import study_split
 from darkprobe.study.plan import Study
 from darkprobe.study.roster import confirm_students, pilot_students
@@ -67,12 +67,11 @@ def count_cells(study: Study) -> tuple[dict[str, int], dict[str, int]]:
     """
     stems = _AnyStem()
     any_choice = Choices(
-        settings={
-            (teacher, plan.method): dict(plan.grid[0]) for teacher in fix_teachers(study) for plan in study.fixes
-        },
+        settings={(t, plan.name): dict(plan.grid[0]) for t in study.teachers for plan in plans_tried(study, t)},
         best_smaller=study.teachers[0],
         best_smaller_fixed=study.teachers[0],
         fix="",
+        weighed="",
         trials=len(study.reference.grid),
     )
     pilot = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}

@@ -203,6 +203,46 @@ def fix_helps(
     )
 
 
+def fix_beats_weight(
+    *,
+    fixes: dict[str, Values],
+    weighed: dict[str, Values],
+    chosen: str,
+    best: str,
+    largest: str,
+    delta: float,
+) -> Finding:
+    """H4-weight from student test accuracies (replicate,) with the largest teacher; our choice, no paper asks it.
+
+    Methods weigh labels and teacher differently, so that a fix may win or lose against distillation by its weight
+    alone. Here distillation has its weight tuned too: more settings than the fix, so what is left is the fix's own.
+
+    Args:
+        fixes: accuracy by fix, at settings from the pilot.
+        weighed: accuracy of the reference by what it is called, its own weight first, each at its tuned temperature.
+        chosen: the fix that was best on the pilot.
+        best: the reference's weight that was best on the pilot, as a key of `weighed`.
+        largest: name of the teacher.
+        delta: smallest difference of interest.
+    """
+    difference = fixes[chosen] - weighed[best]
+    own, *others = weighed
+    detail = simultaneous_rows({f"{name} - {best}": values - weighed[best] for name, values in fixes.items()})
+    detail += [own_row(f"{name} - {own}", mean_estimate(weighed[name] - weighed[own]), "accuracy") for name in others]
+    pair = f"{chosen} (best fix on the pilot) minus {best} (best weight on the pilot)"
+    return Finding(
+        key="H4-weight",
+        claim="A fix helps students of the largest teacher more than another weight of the teacher term does.",
+        quantity=f"student test accuracy with {pair}, from {largest}",
+        unit="accuracy",
+        estimate=mean_estimate(difference),
+        direction=1,
+        refuted_beyond=delta,
+        more_seeds=replicates_for(difference, half_width=delta),
+        detail=detail,
+    )
+
+
 def simultaneous_rows(differences: dict[str, Values]) -> list[Row]:
     """Rows of detail for differences in accuracy (replicate,) by what they are, in simultaneous 95 % intervals."""
     joint = simultaneous_intervals(np.stack(list(differences.values()), axis=1))

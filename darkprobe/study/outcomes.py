@@ -83,8 +83,9 @@ def read_outcome(directory: Path | str) -> Outcome:
         (str(teacher), str(method), str(setting)): g.sort_values("replicate")["test_last"].to_numpy(np.float64)
         for (teacher, method, setting), g in runs.groupby(["teacher", "method", "parameters"])
     }
-    kd = study.reference.method
+    kd, known = study.reference.method, {plan.method for plan in (study.reference, *study.fixes)}
     settings = {(c["teacher"], c["method"]): json.dumps(c["parameters"], sort_keys=True) for c in choices["settings"]}
+    settings = {(t, m): s for (t, m), s in settings.items() if m in known}  # no rule chooses the reference's weight
     return Outcome(
         directory=directory,
         study=study,

@@ -33,6 +33,7 @@ def write_outputs(
     _write_table(directory / "runs.csv", runs)
     arms = Arms(study, runs, choices)
     findings = [soft.h1(), *([soft.h2()] if study.twins >= 3 else []), *arms.h3(), arms.h4()]
+    findings += [arms.h4_weight()] if study.reference_weights else []
     findings += further_findings(study, soft, arms)
     found = verdicts(findings, fresh_splits=study.fresh_splits)
     found |= diagnosed(study, soft) | control_verdicts(study, arms.control)

@@ -22,11 +22,18 @@ class MethodPlan:
         method: name in the catalogue of methods.
         grid: settings, each a mapping of the method's parameters.
         teacher_weight: share of the teacher term, the labels taking the rest; None for the method's own weights.
+        label: what it is called in tables, where the method's name does not tell it from another; "" for that name.
     """
 
     method: str
     grid: tuple[Parameters, ...]
     teacher_weight: float | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables and choices."""
+        return self.label or self.method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +83,9 @@ class Study(Replicated):
         teacher_training, student_training: how they are trained.
         reference: the method that fixes are compared with; its grid is over the temperature.
         fixes: the methods that are to beat it, one or more, each with as many settings as the reference.
+        reference_weights: other teacher weights of the reference, each with the whole grid of temperatures on the
+            largest teacher: is a fix more than a weight that nobody tuned? Asked by H4-weight, in favour of the
+            reference, which then has that many times the settings of a fix.
         fix_teachers: teachers on which fixes are tried; the largest is always among them.
         fixed_temperature: the one temperature of the comparison without tuning; among the reference's settings.
         pilot, confirm: replicates on which choices are made, and others on which they are tested once.
@@ -105,6 +115,7 @@ class Study(Replicated):
     student_training: TrainConfig
     reference: MethodPlan
     fixes: tuple[MethodPlan, ...]
+    reference_weights: tuple[float, ...] = ()
     fix_teachers: tuple[str, ...] = ()
     fixed_temperature: float = 4.0
     pilot: int = 12
@@ -138,6 +149,11 @@ class Study(Replicated):
                 2 * any(control.edit == "twin" for control in self.controls) <= self.twins <= self.confirm,
                 "between 0 (2 where a control is a twin) and `confirm`",
             ),
+            "reference_weights": (
+                len({*self.reference_weights, self.reference.teacher_weight}) == len(self.reference_weights) + 1
+                and all(0 < weight <= 1 for weight in self.reference_weights),
+                "above 0 and at most 1, each once and none the reference's own",
+            ),
             "fix_teachers": (set(self.fix_teachers) <= set(self.teachers), "some of `teachers`"),
             "control_teacher": (not self.controls or self.control_teacher in self.teachers, "one of `teachers`"),
             "views": (bool(self.views) == (self.policy != "clean"), "at least 1 with an augmentation, 0 without"),
@@ -148,7 +164,13 @@ class Study(Replicated):
                 raise InvalidValueError(
                     f"Study: `{name}` must be {expected}, got {getattr(self, name)!r}. Change the plan."
                 )
-        trials = {plan.method: len(plan.grid) for plan in (self.reference, *self.fixes)}
+        names = [plan.name for plan in (self.reference, *self.fixes, *self.weighed)]
+        if len(set(names)) < len(names):
+            raise InvalidValueError(
+                f"Study: methods must have names of their own, got {names}. Give the doubles a `label`: tables tell "
+                "them apart by it."
+            )
+        trials = {plan.name: len(plan.grid) for plan in (self.reference, *self.fixes)}
         if len(set(trials.values())) > 1:
             raise InvalidValueError(
                 f"Study: every method must have the same number of settings, got {trials}. Level the grids: a method "
@@ -179,6 +201,15 @@ class Study(Replicated):
     def temperatures(self) -> tuple[float, ...]:
         """Temperatures of the reference's grid."""
         return tuple(float(setting["temperature"]) for setting in self.reference.grid)
+
+    @property
+    def weighed(self) -> tuple[MethodPlan, ...]:
+        """The reference at each of the other teacher weights."""
+        kd = self.reference
+        return tuple(
+            dataclasses.replace(kd, teacher_weight=weight, label=f"{kd.method} at weight {weight:g}")
+            for weight in self.reference_weights
+        )
 
     @property
     def parts(self) -> dict[str, str]:

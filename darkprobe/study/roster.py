@@ -1,22 +1,19 @@
 """Which students a study trains: on the pilot every setting of every method, after it what was chosen."""
 
 from darkprobe.study.assistants import assistant_key
-from darkprobe.study.choices import Choices, fix_teachers
-from darkprobe.study.plan import Control, Parameters, Study
+from darkprobe.study.choices import Choices, plans_tried
+from darkprobe.study.plan import Control, MethodPlan, Parameters, Study
 from darkprobe.study.students import Student
 from darkprobe.study.teachers import Stems
 
 
 def pilot_students(study: Study, replicate: int, stems: Stems) -> list[Student]:
-    """Every setting of every method: the reference on all teachers, fixes on the teachers chosen for them."""
+    """Every setting of every method: the reference on all teachers, what is compared with it on the teachers chosen."""
     students = [_alone()]
     for teacher in study.teachers:
-        plans = (study.reference, *study.fixes) if teacher in fix_teachers(study) else (study.reference,)
-        for plan in plans:
+        for plan in (study.reference, *plans_tried(study, teacher)):
             for setting in plan.grid:
-                students.append(
-                    _student(study, replicate, stems, teacher=teacher, method=plan.method, parameters=setting)
-                )
+                students.append(_student(study, replicate, stems, teacher=teacher, plan=plan, parameters=setting))
     return students
 
 
@@ -26,13 +23,11 @@ def confirm_students(study: Study, replicate: int, stems: Stems, *, choices: Cho
     for teacher in study.teachers:
         for setting in study.reference.grid:
             students.append(
-                _student(study, replicate, stems, teacher=teacher, method=study.reference.method, parameters=setting)
+                _student(study, replicate, stems, teacher=teacher, plan=study.reference, parameters=setting)
             )
-        for plan in study.fixes if teacher in fix_teachers(study) else ():
-            for setting in plan.grid if study.confirm_all else (choices.settings[teacher, plan.method],):
-                students.append(
-                    _student(study, replicate, stems, teacher=teacher, method=plan.method, parameters=setting)
-                )
+        for plan in plans_tried(study, teacher):
+            for setting in plan.grid if study.confirm_all else (choices.settings[teacher, plan.name],):
+                students.append(_student(study, replicate, stems, teacher=teacher, plan=plan, parameters=setting))
     for control in study.controls:
         if control.edit != "twin" or replicate in study.twin_replicates:
             students.append(_control_student(study, replicate, control, stems=stems))
@@ -44,16 +39,16 @@ def _alone() -> Student:
 
 
 def _student(
-    study: Study, replicate: int, stems: Stems, *, teacher: str, method: str, parameters: Parameters
+    study: Study, replicate: int, stems: Stems, *, teacher: str, plan: MethodPlan, parameters: Parameters
 ) -> Student:
-    plan = next(plan for plan in (study.reference, *study.fixes) if plan.method == method)
     return Student(
         teacher=teacher,
         stem=stems["teacher", teacher, study.replicate_seed(replicate)],
         edit_parameters={},
-        method=method,
+        method=plan.method,
         parameters=parameters,
         teacher_weight=plan.teacher_weight,
+        name=plan.name,
     )
 
 

@@ -48,7 +48,7 @@ def run_rows(
             "teacher_seed": _seed_of(student.stem),
             "edit": student.edit,
             "control": student.control,
-            "method": student.method,
+            "method": student.name or student.method,
             "parameters": student.setting,
             "teacher_weight": student.teacher_weight,
             "student": study.student,

@@ -24,6 +24,7 @@ class Student:
         edit, edit_parameters: change made to the teacher's logits first.
         method, parameters, teacher_weight: how the student learns from them.
         control: label of the control this student belongs to, or "".
+        name: what the method is called in tables; "" for its own name.
     """
 
     teacher: str = ""
@@ -34,6 +35,7 @@ class Student:
     parameters: Parameters
     teacher_weight: float | None = None
     control: str = ""
+    name: str = ""
 
     @property
     def setting(self) -> str:
@@ -50,7 +52,7 @@ class Student:
 
     def determinants(self) -> dict[str, Any]:
         """What the student's weights depend on: everything but the names it goes by in tables."""
-        named = {"teacher", "control"}
+        named = {"teacher", "control", "name"}
         values = {name: value for name, value in vars(self).items() if name not in named}
         return values | {"parameters": dict(self.parameters), "edit_parameters": dict(self.edit_parameters)}
 
