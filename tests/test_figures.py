@@ -114,3 +114,19 @@ def test_make_figures_runs_these_scripts_and_none_that_trains() -> None:
     recipe = (ROOT / "Makefile").read_text().split("\nfigures:")[1].split("\n\n")[0]
     assert "filter-out figures/_% %_studies.py" in recipe and "--train" not in recipe
     assert {"reference_studies.py", "default_studies.py"}.isdisjoint(SCRIPTS)
+
+
+def test_agreement_with_what_lies_outside_follows_from_its_replicates() -> None:
+    """Means and paired differences again, from the single replicates in the same file."""
+    table = pd.read_csv(FIGURES / "outside_agreement.csv")
+    single = table[table["part"] == "replicate"]
+    checked = 0
+    for row in table[table["part"].isin(("ladder", "difference"))].itertuples():
+        own = single[(single["study"] == row.study) & (single["metric"] == row.metric)]
+        by_replicate = own.pivot(index="replicate", columns="model", values="value")
+        values = by_replicate[row.model] - (by_replicate[row.against] if row.part == "difference" else 0)
+        low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+        assert (row.value, row.low, row.high, row.n) == pytest.approx((values.mean(), low, high, len(values)))
+        checked += 1
+    assert checked >= 15  # three teachers and two differences, of three metrics at least
+    assert table.loc[table["part"] == "ceiling", "value"].between(0, 1).all()
