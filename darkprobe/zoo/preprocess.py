@@ -71,12 +71,12 @@ def _resize(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
 
 def _standardise(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """(value / 255 - mean) / std, in one new tensor."""
-    scaled = images.to(torch.float32, copy=True).div_(255)  # dividing bytes as they are takes twenty times as long
+    scaled = images.to(torch.float32, copy=True).div_(255)  # dividing bytes as they are is far slower
     if not preprocessing.mean:
         return scaled
     mean, std = (torch.tensor(each, device=scaled.device) for each in (preprocessing.mean, preprocessing.std))
     lines = scaled.permute(0, 2, 3, 1)
-    if lines.is_contiguous():  # as raw images lie; a line of pixels at a time is four times as fast as three values
+    if lines.is_contiguous():  # as raw images lie; a line of pixels at a time is faster than three values
         width = lines.shape[2]
         lines.view(*lines.shape[:2], -1).sub_(mean.repeat(width)).div_(std.repeat(width))
     else:

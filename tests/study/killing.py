@@ -13,13 +13,16 @@ from typing import Any
 
 
 @contextmanager
-def killing(cluster: Any, *, every: float) -> Iterator[list[int]]:
-    """kill -9 on one worker after the other; their nannies start new ones. Yields the list of the killed."""
+def killing(cluster: Any, *, every: float, at_most: int = 12) -> Iterator[list[int]]:
+    """kill -9 on one worker after the other; their nannies start new ones. Yields the list of the killed.
+
+    It ends after `at_most`: on a busy machine new workers could be killed before they have done anything, for ever.
+    """
     killed: list[int] = []
     stop = threading.Event()
 
     def loop() -> None:
-        while not stop.wait(every):
+        while not stop.wait(every) and len(killed) < at_most:
             pids = [n.pid for n in cluster.workers.values() if n.pid and n.pid not in killed]
             if pids:
                 os.kill(pids[0], signal.SIGKILL)
