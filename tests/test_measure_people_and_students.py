@@ -1,6 +1,5 @@
 """Alignment with people and its ceiling, a student's gradient factors, and the warning about signs."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +53,6 @@ class TestPeople:
         noise = SoftLabels(model="noise", logits=np.random.default_rng(1).normal(size=(2000, 8)), labels=labels)
         other = measure_people(noise, counts, temperatures=[1.0], resamples=20).set_index("metric")
         assert other.loc["human_spearman", "low"] < 0 < other.loc["human_spearman", "high"]
-
-    def test_very_many_classes_are_refused_before_memory_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1 << 20}.__getitem__)
-        votes = np.eye(2, 50_000, dtype=int)
-        record = SoftLabels(model="wide", logits=np.random.default_rng(0).normal(size=votes.shape), labels=np.array([0, 1]))
-        with pytest.raises(InvalidValueError, match=r"measure_people: .* fewer classes .* got 50,000, which needs"):
-            measure_people(record, votes / 1.0, temperatures=[1.0])
 
     def test_halves_of_the_votes_are_even_and_repeat(self) -> None:
         _, counts, labels = people(examples=50)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from darkprobe.checks import check_room, check_temperatures
+from darkprobe.checks import check_temperatures
 from darkprobe.errors import DataError, InvalidValueError
 from darkprobe.measure.class_relations import class_mean_resamples, example_weights, resample_count
 from darkprobe.measure.intervals import spread_interval, t_interval
@@ -154,8 +154,6 @@ def _values(
 def _people_by_class(group: Group, votes: FloatArray | IntArray, *, resamples: int, seed: int) -> FloatArray:
     """(1 + resample, cls, cls) mean shares of votes by class, of the same draws as `class_mean_resamples`."""
     weights = example_weights(group, resamples=resample_count(group, resamples), seed=seed)
-    needed = 8 * len(weights) * group.classes**2
-    check_room("measure_people", "a matrix of classes a resample", classes=group.classes, needed=needed)
     shares = votes / votes.sum(1, keepdims=True)
     counts = np.bincount(group.labels, minlength=group.classes).astype(float)
     sums = np.zeros((len(weights), group.classes, group.classes))
