@@ -314,7 +314,7 @@ def test_networks_with_batch_norm_train_alone_and_smoke_says_so(tmp_path: Path) 
         v["sentence"].startswith("Smoke run, no evidence. Scaled study: 2-core edition") for v in spoken.values()
     )
     runs = pd.read_csv(out / "runs.csv")
-    assert set(runs["generation"]) == {0, 1, 2, 3} and runs["cell_id"].nunique() == 3 + 2 * 2
+    assert set(runs["generation"]) == {0, 1, 2, 3} and runs["cell_id"].nunique() == 5 + 2 * 3
     assert "conditional on these images" in spoken["H7"]["unit_of_n"]
 
 
