@@ -1,13 +1,16 @@
 """Generations from a strict and from a tolerant first teacher: accuracy, strictness, ensembles, transfer; the sweep.
 
 Redraws generations.png and generations_sweep.png from the committed tables in figures/studies/generations/. With
---train it first runs what is not done yet of both 2-core studies (`darkprobe generations synthetic` and `digits`) in a
-folder of yours, and keeps what is small.
+--train it first runs what is not done yet of the studies that need no data (`darkprobe generations synthetic` and
+`digits`) in a folder of yours, and keeps what is small; with data also that of images, scaled down (half an hour of 2
+cores).
 
     python figures/generations.py [--train build/generations] [--workers 2]
+        [--data parquet:CIFAR10 --transfer-data 'parquet:TINY?size=32']
 """
 
 import argparse
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -25,13 +28,18 @@ from darkprobe.study.generations import find_generations, run_generations
 
 KEPT = HERE / "studies" / "generations"
 STUDIES = ("synthetic", "digits")
+IMAGES = "cifar10"
 MEASURES = {
     "test_accuracy": "accuracy",
     "train_secondary_gap": "how strict",
     "ensemble_accuracy": "ensemble so far",
     "transfer_accuracy": "frozen features",
 }
-TARGETS = {"synthetic": "accuracy on 40 new classes (%)", "digits": "accuracy on digits 5 to 9 (%)"}
+TARGETS = {
+    "synthetic": "accuracy on 40 new classes (%)",
+    "digits": "accuracy on digits 5 to 9 (%)",
+    "cifar10": "accuracy on Tiny ImageNet, 100 classes (%)",
+}
 
 
 def keep(source: Path, target: Path) -> None:
@@ -60,7 +68,7 @@ def draw_generations(studies: list[str]) -> None:
     for row, (study, table) in enumerate(tables.items()):
         for column, (metric, title) in enumerate(MEASURES.items()):
             ax = axes[row * len(MEASURES) + column]
-            plot_generations(table, metric=metric, title=f"{study}: {title}", ax=ax)
+            plot_generations(table, metric=metric, title=f"{named(study)}: {title}", ax=ax)
             if metric == "transfer_accuracy":
                 ax.set_ylabel(TARGETS[study])
         with mpl.rc_context(STYLE):
@@ -86,7 +94,8 @@ def draw_sweep(studies: list[str]) -> None:
         shown.append(own)
         note = f"λ = {chosen['tolerant']['ce_weight']:g} · {counted(own).replace('n =', 'pilot, n =')}"
         with mpl.rc_context(STYLE):
-            headline(ax, f"{study}: sweep of K and η", f"{note} · 95 % intervals")
+            several = " · 95 % intervals" if own["n"].min() > 1 else ""
+            headline(ax, f"{named(study)}: sweep of K and η", note + several)
             legend_outside(ax)
     save(axes, "generations_sweep", table=pd.concat(shown), sources=[], studies=provenances(studies))
 
@@ -107,6 +116,11 @@ def draw_lines(ax: Axes, rows: pd.DataFrame) -> None:
     percent(ax)
 
 
+def named(study: str) -> str:
+    """What the figures call a study; one that was cut down is called scaled."""
+    return f"{study} (scaled)" if read_plan(study)["scaled"] else study
+
+
 def provenances(studies: list[str]) -> dict[str, Any]:
     """Where the numbers of each study came from."""
     return {study: read_plan(study)["provenance"] for study in studies}
@@ -117,10 +131,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--train", type=Path, help="folder of the studies; what is finished in it is kept")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--data", help="CIFAR-10, for the study of images")
+    parser.add_argument("--transfer-data", help="Tiny ImageNet, for the same")
     given = parser.parse_args()
     for name in STUDIES if given.train else ():
         keep(run_generations(find_generations(name), given.train / name, workers=given.workers), KEPT / name)
-    studies = [study for study in STUDIES if (KEPT / study / "verdicts.json").exists()]
+    if given.train and given.data and given.transfer_data:
+        plan = find_generations(IMAGES, edition="2-core")
+        source, target = (dataclasses.replace(t, data=d) for t, d in ((plan.source, given.data),
+                          (plan.target, given.transfer_data)))  # fmt: skip
+        plan = dataclasses.replace(plan, source=source, target=target)
+        keep(run_generations(plan, given.train / IMAGES, workers=given.workers), KEPT / IMAGES)
+    studies = [study for study in (*STUDIES, IMAGES) if (KEPT / study / "verdicts.json").exists()]
     draw_generations(studies)
     draw_sweep(studies)
 
