@@ -109,15 +109,18 @@ def words() -> dict[str, Any]:
     )  # fmt: skip
     alone: tuple[Callable[..., Any], ...] = (
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table,
-        tables.study_regrets_table, tables.temperatures_table,
+        tables.study_regrets_table, tables.temperatures_table, tables.weights_table,
         same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine, regret_of,
         best_simple,
     )  # fmt: skip
-    losses, chains = regrets(), read_studies("generations.json")
+    losses, chains, weights = regrets(), read_studies("generations.json"), read_studies(of_weights=True)
     return {
         **{function.__name__: partial(function, listed) for function in over_all},
         **{function.__name__: function for function in alone},
         "study": studies.__getitem__,
+        "weighed": weights.__getitem__,
+        "finding_of": tables.finding_table,
+        "of_weights": [*weights.values(), *(study for study in listed if "H4-weight" in study.verdicts)],
         "generations": list(chains.values()),
         "chains": chains.__getitem__,
         "scaled": [study for study in listed if study.plan["scaled"]],

@@ -9,7 +9,7 @@ from findings_numbers import Number, StudyResults, number_of, regrets, regrets_o
 from darkprobe.study.backtest import BASELINES
 from darkprobe.study.statistics import mean_estimate
 
-HYPOTHESES = ("H1", "H2", "H3", "H3-fixed", "H4", "H5", "H6", "H7", "H8", "H9")
+HYPOTHESES = ("H1", "H2", "H3", "H3-fixed", "H4", "H4-weight", "H5", "H6", "H7", "H8", "H9")
 
 
 def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -124,6 +124,17 @@ def fixes_table(studies: list[StudyResults]) -> str:
     methods = list(dict.fromkeys(fix["method"] for study in studies for fix in study.plan["fixes"]))
     rows = [[name, *(s.fix(name).difference() if has_fix(s, name) else "-" for s in studies)] for name in methods]
     return markdown_table(("", *(f"`{study.title}`" for study in studies)), rows)
+
+
+def weights_table(studies: list[StudyResults]) -> str:
+    """KD at another weight of its teacher term minus KD at its own, each at the T of its pilot: a row a weight."""
+    rows = [
+        [f"`{study.title}`", f"{study.plan['reference']['teacher_weight']:g}", f"{weight:g}",
+         (found := study.part("H4-weight", f"kd at weight {weight:g} - kd")).difference(), str(found.n)]
+        for study in studies if "H4-weight" in study.verdicts
+        for weight in study.plan["reference_weights"]
+    ]  # fmt: skip
+    return markdown_table(("study", "KD's weight", "another", "points [95 % interval]", "n"), rows)
 
 
 def has_fix(study: StudyResults, method: str) -> bool:
