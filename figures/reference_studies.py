@@ -5,9 +5,9 @@ studies; Tang's partial targets and teachers of other recipes on synthetic (leve
 of an hour on 2 cores; what is finished in the folder of `--out` is kept, so that it can be stopped at any time. What
 is small of each study goes to figures/studies/reference/, from which the figures are drawn.
 
-Is a fix more than a weight of the loss that nobody tuned? The three ladders again, on their data and seeds, with
-distillation at other teacher weights (digits-weights, digits-conv-weights, synthetic-weights); a few minutes more,
-kept in figures/studies/weights/.
+Is a fix more than a weight of the loss that nobody tuned? Two teachers of each of the three ladders again, on other
+seeds, with distillation at several teacher weights (digits-weights, digits-conv-weights, synthetic-weights); a few
+minutes more, kept in figures/studies/weights/.
 
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
@@ -24,6 +24,9 @@ from darkprobe.study import Study, find_study, run_study
 HERE = Path(__file__).resolve().parent / "studies"
 SEED = 64
 """No study whose results were looked at before its plan was final began at this seed."""
+
+SEED_OF_WEIGHTS = 128
+"""Of the studies of weights, which were planned when those from `SEED` were known."""
 
 
 def digits_conv() -> Study:
@@ -42,11 +45,12 @@ def digits_conv() -> Study:
 
 def weights_of(study: Study) -> Study:
     """The largest teacher and the next one, the two fixes that weigh labels and teacher otherwise, and KD at other
-    weights: .973 is what TTM's loss gives the teacher at T = 8, with which it is KD.
+    weights; .973 is what TTM's loss gives the teacher.
     """
     return dataclasses.replace(
         study,
         name=f"{study.name}-weights",
+        seed=SEED_OF_WEIGHTS,
         teachers=study.teachers[-2:],
         fix_teachers=(),
         fixes=tuple(plan for plan in study.fixes if plan.method in ("ttm", "wttm")),
@@ -60,8 +64,8 @@ def weights_of(study: Study) -> Study:
 def plans() -> dict[str, Study]:
     """The studies by the name of their folder."""
     made = {name: find_study(name) for name in ("digits", "synthetic", "levels")} | {"digits-conv": digits_conv()}
-    made |= {f"{name}-weights": weights_of(made[name]) for name in ("digits", "digits-conv", "synthetic")}
-    return {name: dataclasses.replace(study, seed=SEED, confirm=64) for name, study in made.items()}
+    made = {name: dataclasses.replace(study, seed=SEED, confirm=64) for name, study in made.items()}
+    return made | {f"{name}-weights": weights_of(made[name]) for name in ("digits", "digits-conv", "synthetic")}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from darkprobe.study.arms import Arms
-from darkprobe.study.choices import best_smaller_at, plans_tried
+from darkprobe.study.choices import best_smaller_at
 from darkprobe.study.hypotheses import own_row, simultaneous_rows
 from darkprobe.study.plan import Parameters
 from darkprobe.study.statistics import fieller_interval, mean_estimate
@@ -29,9 +29,9 @@ def gap_table(arms: Arms, runs: pd.DataFrame) -> pd.DataFrame:
     A row's `quantity` is "gap" (student test accuracy from the best smaller teacher minus from the largest, both by
     the reference at `setting`; which teacher that is was chosen on the pilot at the same setting), "fix" (a fix at the
     setting of the pilot minus the reference at `setting`, both from the largest teacher; tuning the temperature counts
-    as a fix of a fixed one, and another teacher weight as a fix) or "share" (fix over gap, a fraction: 1 closes the
-    gap, more than 1 overtakes the smaller teacher). A share has a meaning only where there is a gap to close, so it is
-    left empty, and `note` says why, unless the interval of the gap lies above 0.
+    as a fix of a fixed one) or "share" (fix over gap, a fraction: 1 closes the gap, more than 1 overtakes the smaller
+    teacher). A share has a meaning only where there is a gap to close, so it is left empty, and `note` says why,
+    unless the interval of the gap lies above 0.
 
     Args:
         arms: of the confirm replicates.
@@ -57,7 +57,7 @@ def _rows_at(arms: Arms, smaller: str, setting: Parameters | None) -> Iterator[R
 
     base = taught(largest)
     gap = taught(smaller) - base
-    fixes = {plan.name: arms.tuned(largest, plan.name) - base for plan in plans_tried(arms.study, largest)}
+    fixes = {plan.name: arms.tuned(largest, plan.name) - base for plan in arms.study.fixes}
     place: Row = {"setting": TUNED, "temperature": None, "teacher": largest}
     if setting is not None:
         fixes = {f"{kd}, tuned T": arms.tuned(largest, kd) - base, **fixes}

@@ -215,7 +215,8 @@ def fix_beats_weight(
     """H4-weight from student test accuracies (replicate,) with the largest teacher; our choice, no paper asks it.
 
     Methods weigh labels and teacher differently, so that a fix may win or lose against distillation by its weight
-    alone. Here distillation has its weight tuned too: more settings than the fix, so what is left is the fix's own.
+    alone. Here distillation has its weight tuned too, with more settings than any one fix; the fix is still the best
+    of several.
 
     Args:
         fixes: accuracy by fix, at settings from the pilot.
@@ -229,6 +230,7 @@ def fix_beats_weight(
     own, *others = weighed
     detail = simultaneous_rows({f"{name} - {best}": values - weighed[best] for name, values in fixes.items()})
     detail += [own_row(f"{name} - {own}", mean_estimate(weighed[name] - weighed[own]), "accuracy") for name in others]
+    reading = "The pilot chose the reference's own weight, so that this is H4 again." if best == own else ""
     pair = f"{chosen} (best fix on the pilot) minus {best} (best weight on the pilot)"
     return Finding(
         key="H4-weight",
@@ -239,6 +241,7 @@ def fix_beats_weight(
         direction=1,
         refuted_beyond=delta,
         more_seeds=replicates_for(difference, half_width=delta),
+        reading=reading,
         detail=detail,
     )
 

@@ -22,18 +22,26 @@ class MethodPlan:
         method: name in the catalogue of methods.
         grid: settings, each a mapping of the method's parameters.
         teacher_weight: share of the teacher term, the labels taking the rest; None for the method's own weights.
-        label: what it is called in tables, where the method's name does not tell it from another; "" for that name.
     """
 
     method: str
     grid: tuple[Parameters, ...]
     teacher_weight: float | None = None
-    label: str = ""
 
     @property
     def name(self) -> str:
         """What it is called in tables and choices."""
-        return self.label or self.method
+        return self.method
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeighedPlan(MethodPlan):
+    """The reference at another teacher weight, which its name tells."""
+
+    @property
+    def name(self) -> str:
+        """E.g. "kd at weight 0.5"."""
+        return f"{self.method} at weight {self.teacher_weight!r}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +92,8 @@ class Study(Replicated):
         reference: the method that fixes are compared with; its grid is over the temperature.
         fixes: the methods that are to beat it, one or more, each with as many settings as the reference.
         reference_weights: other teacher weights of the reference, each with the whole grid of temperatures on the
-            largest teacher: is a fix more than a weight that nobody tuned? Asked by H4-weight, in favour of the
-            reference, which then has that many times the settings of a fix.
+            largest teacher: is a fix more than a weight that nobody tuned? Asked by H4-weight. The reference then has
+            more settings than any one fix, the fixes together may have more than it.
         fix_teachers: teachers on which fixes are tried; the largest is always among them.
         fixed_temperature: the one temperature of the comparison without tuning; among the reference's settings.
         pilot, confirm: replicates on which choices are made, and others on which they are tested once.
@@ -151,8 +159,9 @@ class Study(Replicated):
             ),
             "reference_weights": (
                 len({*self.reference_weights, self.reference.teacher_weight}) == len(self.reference_weights) + 1
-                and all(0 < weight <= 1 for weight in self.reference_weights),
-                "above 0 and at most 1, each once and none the reference's own",
+                and all(0 < weight <= 1 for weight in self.reference_weights)
+                and (self.reference.teacher_weight is not None or not self.reference_weights),
+                "above 0 and at most 1, each once and none the `teacher_weight` that `reference` must then have",
             ),
             "fix_teachers": (set(self.fix_teachers) <= set(self.teachers), "some of `teachers`"),
             "control_teacher": (not self.controls or self.control_teacher in self.teachers, "one of `teachers`"),
@@ -167,8 +176,8 @@ class Study(Replicated):
         names = [plan.name for plan in (self.reference, *self.fixes, *self.weighed)]
         if len(set(names)) < len(names):
             raise InvalidValueError(
-                f"Study: methods must have names of their own, got {names}. Give the doubles a `label`: tables tell "
-                "them apart by it."
+                f"Study: every method must stand once in a plan, got {names}. Make another study of the second: "
+                "tables tell methods apart by name."
             )
         trials = {plan.name: len(plan.grid) for plan in (self.reference, *self.fixes)}
         if len(set(trials.values())) > 1:
@@ -203,11 +212,11 @@ class Study(Replicated):
         return tuple(float(setting["temperature"]) for setting in self.reference.grid)
 
     @property
-    def weighed(self) -> tuple[MethodPlan, ...]:
+    def weighed(self) -> tuple[WeighedPlan, ...]:
         """The reference at each of the other teacher weights."""
         kd = self.reference
         return tuple(
-            dataclasses.replace(kd, teacher_weight=weight, label=f"{kd.method} at weight {weight:g}")
+            WeighedPlan(method=kd.method, grid=kd.grid, teacher_weight=float(weight))
             for weight in self.reference_weights
         )
 

@@ -22,7 +22,7 @@ from darkprobe.study.students import student_cells
 WEIGHTED = dataclasses.replace(
     SMALL, name="weighted", reference_weights=(0.5, 1.0), controls=(), control_teacher="", twins=0
 )
-ALL_KD = ["kd", "kd at weight 0.5", "kd at weight 1"]
+ALL_KD = ["kd", "kd at weight 0.5", "kd at weight 1.0"]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_students_of_a_weight_learn_at_that_weight_and_from_the_largest_teacher_
 def test_tables_hold_the_weights_and_advice_leaves_them_out(weighted: Path) -> None:
     """Rules name a teacher, a method and a temperature; a best arm that none of them can name would be no regret."""
     accuracy = pd.read_csv(weighted / "tables" / "accuracy.csv", keep_default_na=False)
-    assert {"kd at weight 0.5", "kd at weight 1"} <= set(accuracy["method"])
+    assert {"kd at weight 0.5", "kd at weight 1.0"} <= set(accuracy["method"])
     outcome = read_outcome(weighted)
     assert {method for _, method in outcome.tuned} == {"kd", "ttm", "dkd"}
 
@@ -121,13 +121,28 @@ def test_weights_that_cannot_be_are_refused(weights: tuple[float, ...]) -> None:
         dataclasses.replace(WEIGHTED, reference_weights=weights)
 
 
-def test_two_methods_of_one_name_are_refused() -> None:
+def test_a_weight_needs_one_to_be_compared_with() -> None:
+    own = dataclasses.replace(WEIGHTED.reference, teacher_weight=None)
+    with pytest.raises(InvalidValueError, match="`reference` must then have"):
+        dataclasses.replace(WEIGHTED, reference=own)
+
+
+def test_a_method_stands_once_in_a_plan() -> None:
     """Tables tell them apart by name alone."""
     twice = (SMALL.fixes[0], dataclasses.replace(SMALL.fixes[0], teacher_weight=0.5))
-    with pytest.raises(InvalidValueError, match="names of their own"):
+    with pytest.raises(InvalidValueError, match="every method must stand once"):
         dataclasses.replace(SMALL, fixes=twice)
-    told = (SMALL.fixes[0], dataclasses.replace(twice[1], label="ttm, half"))
-    assert [plan.name for plan in dataclasses.replace(SMALL, fixes=told).fixes] == ["ttm", "ttm, half"]
+
+
+def test_a_whole_number_is_the_same_weight_before_and_after_a_file(tmp_path: Path) -> None:
+    whole = dataclasses.replace(WEIGHTED, reference_weights=(0.5, 1))
+    write_study(whole, tmp_path / "plan.toml")
+    stems = {("teacher", t, 0): "x" for t in WEIGHTED.teachers}
+    named = [
+        [s.determinants() for s in pilot_students(study, 0, stems)]
+        for study in (whole, read_study(tmp_path / "plan.toml"))
+    ]
+    assert json.dumps(named[0]) == json.dumps(named[1])
 
 
 def test_a_plan_with_weights_reads_back_equal(tmp_path: Path) -> None:
