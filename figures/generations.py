@@ -136,7 +136,9 @@ def main() -> None:
     given = parser.parse_args()
     for name in STUDIES if given.train else ():
         keep(run_generations(find_generations(name), given.train / name, workers=given.workers), KEPT / name)
-    if given.train and given.data and given.transfer_data:
+    if bool(given.data) != bool(given.transfer_data) or (given.data and not given.train):
+        parser.error("--data and --transfer-data go together, and with --train")
+    if given.data:
         plan = find_generations(IMAGES, edition="2-core")
         source, target = (dataclasses.replace(t, data=d) for t, d in ((plan.source, given.data),
                           (plan.target, given.transfer_data)))  # fmt: skip

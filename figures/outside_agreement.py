@@ -9,6 +9,7 @@ there are measured, what is known of others stays. Without folders redraws the f
 """
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pandas as pd
 from _figure import HERE, draw_line, model_colour, panels, read_numbers, replicates, teacher_axis
 from matplotlib.axes import Axes
 
+from darkprobe.errors import InvalidValueError
 from darkprobe.files import read_json
 from darkprobe.measure import measure, measure_hierarchy
 from darkprobe.measure.people import measure_people, read_votes
@@ -37,6 +39,7 @@ METRICS = {
     "block_structure": ("... and with its superclasses", "block structure, T = 4 (.5 = none)"),
 }
 CEILINGS = {f"{metric}_ceiling": metric for metric in METRICS}
+"""The highest value that a model without noise could have, of images with a wrong vote in both halves of the people."""
 COLUMNS = ["part", "study", "model", "against", "parameters", "metric", "replicate", "value", "low", "high", "n"]
 
 
@@ -56,8 +59,13 @@ def measured(directory: Path, votes: Path | None) -> pd.DataFrame:
     study, store = read_plan(directory), LogitStore(directory / "store")
     wanted = {f"{t}.plain-s{study.replicate_seed(r)}": (t, r) for t in study.teachers for r in study.confirm_replicates}
     cards = {e.card.model_id: e.card for e in store.entries() if e.split == "test" and e.card.model_id in wanted}
-    people = votes if study.data.partition("?")[0].endswith("cifar10") else None
-    rows = outside(store, sorted(cards), people)
+    classes = next(e.class_names for e in store.entries() if e.card.model_id in cards)
+    in_wordnet = all(re.fullmatch(r"n\d{8}", name) for name in classes)
+    if not in_wordnet and votes is None:
+        raise InvalidValueError(
+            f"outside_agreement: {study.name} must have classes of WordNet or --votes, got {classes[:3]}... Give votes."
+        )
+    rows = outside(store, sorted(cards), None if in_wordnet else votes)
     rows = rows[rows["metric"].isin([*METRICS, *CEILINGS])]
     teachers = [wanted[model] for model in rows["model"]]
     return rows.assign(
@@ -95,7 +103,9 @@ def table_of(found: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     keys = ["part", "study", "model", "metric", "replicate"]
     both = pd.concat([known[known["part"].isin(("replicate", "ceiling"))], found])
     both = both.drop_duplicates(keys, keep="last")
-    ceilings = both[both["part"] == "ceiling"].drop_duplicates(["study", "metric"])  # of the images, not of a teacher
+    ceilings = both[both["part"] == "ceiling"].drop_duplicates(
+        ["study", "metric"], keep="last"
+    )  # of the images, not of a teacher
     ceilings = ceilings.assign(model="", parameters=np.nan, replicate=np.nan)
     single = both[both["part"] == "replicate"].sort_values(["study", "metric", "parameters", "replicate"])
     return pd.concat([pd.DataFrame(ladders(single)).reindex(columns=COLUMNS), ceilings, single], ignore_index=True)
@@ -108,11 +118,11 @@ def draw_panel(ax: Axes, rows: pd.DataFrame, *, metric: str, title: str) -> None
         ax.plot(one["parameters"], one["value"], color=MUTED, linewidth=0.7, alpha=0.6)
     line, colours = own[own["part"] == "ladder"].sort_values("parameters"), model_colour()
     for model in line["model"]:
-        draw_line(ax, line[line["model"] == model], x="parameters", colour=colours[model], markersize=6)
+        draw_line(ax, line[line["model"] == model], x="parameters", colour=colours.get(model, MUTED), markersize=6)
     teacher_axis(ax, line)
     said, label = METRICS[metric]
     ax.set_ylabel(label)
-    ceiling = [f"people among themselves {c:.2f}" for c in rows.loc[rows["metric"] == f"{metric}_ceiling", "value"]]
+    ceiling = [f"ceiling {c:.2f}" for c in rows.loc[rows["metric"] == f"{metric}_ceiling", "value"]]
     headline(ax, said, " · ".join([f"{title} · test images", f"{replicates(line)}, 95 % intervals", *ceiling]))
 
 
@@ -120,12 +130,13 @@ def draw_panel(ax: Axes, rows: pd.DataFrame, *, metric: str, title: str) -> None
 def draw(table: pd.DataFrame, facts: dict[str, Any]) -> None:
     """A row of panels a study."""
     shown = {study: [m for m in METRICS if m in set(rows["metric"])] for study, rows in table.groupby("study")}
+    named = {p["study"]: p["study"] + (" (scaled)" if p["scaled"] else "") for p in facts["studies"].values()}
     columns = max(len(metrics) for metrics in shown.values())
     axes = panels(columns, len(shown), width=4.6, height=3.7)
     for i, (study, metrics) in enumerate(shown.items()):
         own = axes[i * columns : (i + 1) * columns]
         for ax, metric in zip(own, metrics, strict=False):
-            draw_panel(ax, table[table["study"] == study], metric=metric, title=f"{study} (scaled)")
+            draw_panel(ax, table[table["study"] == study], metric=metric, title=named[study])
         for ax in own[len(metrics) :]:
             ax.set_visible(False)
     for suffix in (".png", ".svg"):

@@ -54,7 +54,7 @@ def weights_of(study: Study) -> Study:
         teachers=study.teachers[-2:],
         fix_teachers=(),
         fixes=tuple(plan for plan in study.fixes if plan.method in ("ttm", "wttm")),
-        reference_weights=(0.5, 0.97, 0.99),
+        reference_weights=(0.5, 0.8, 0.97, 0.99),
         controls=(),
         control_teacher="",
         twins=0,

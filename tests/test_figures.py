@@ -130,3 +130,31 @@ def test_agreement_with_what_lies_outside_follows_from_its_replicates() -> None:
         checked += 1
     assert checked >= 15  # three teachers and two differences, of three metrics at least
     assert table.loc[table["part"] == "ceiling", "value"].between(0, 1).all()
+
+
+def test_new_replicates_join_those_whose_stores_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was measured again takes the place of the same replicate; ceilings are those of the newest measurement."""
+    monkeypatch.syspath_prepend(FIGURES)
+    module = runpy.run_path(str(FIGURES / "outside_agreement.py"))
+
+    def rows(values: dict[tuple[str, int], float], ceiling: float) -> pd.DataFrame:
+        shared = {"study": "s", "metric": "human_spearman", "part": "replicate", "n": 9}
+        single = [
+            {**shared, "model": model, "replicate": r, "parameters": {"small": 10, "large": 20}[model], "value": value}
+            for (model, r), value in values.items()
+        ]
+        top = {**single[0], "part": "ceiling", "metric": "human_spearman_ceiling", "value": ceiling}
+        return pd.DataFrame([*single, top]).reindex(columns=module["COLUMNS"])
+
+    known = rows({("small", 1): 0.1, ("large", 1): 0.2, ("small", 2): 0.3, ("large", 2): 0.4}, 0.8)
+    found = rows({("small", 2): 0.5, ("large", 2): 0.5, ("small", 3): 0.2, ("large", 3): 0.3}, 0.7)
+    table = module["table_of"](found, known)
+    ladder = table[table["part"] == "ladder"].set_index("model")
+    assert ladder.loc["small", "value"] == pytest.approx((0.1 + 0.5 + 0.2) / 3) and ladder.loc["small", "n"] == 3
+    difference = table[table["part"] == "difference"].iloc[0]
+    expected = stats.ttest_rel([0.2, 0.5, 0.3], [0.1, 0.5, 0.2]).confidence_interval(0.95)
+    assert (difference["model"], difference["against"]) == ("large", "small")
+    assert (difference["low"], difference["high"]) == pytest.approx((expected.low, expected.high))
+    assert table.loc[table["part"] == "ceiling", "value"].tolist() == [0.7]
+    again = module["table_of"](found, table)
+    pd.testing.assert_frame_equal(again, table)

@@ -48,7 +48,7 @@ def plot_alignment(
         title="Agreement with people by capacity",
         ax=ax,
     )
-    ax.axhline(ceiling, color=MUTED, linestyle="--", linewidth=1, label="ceiling: people among themselves")
+    ax.axhline(ceiling, color=MUTED, linestyle="--", linewidth=1, label="ceiling: a model without noise")
     if ceiling_interval is not None:
         ax.axhspan(*ceiling_interval, color=MUTED, alpha=0.25, linewidth=0)
     legend_outside(ax)

@@ -20,7 +20,7 @@ _LEADING = {"cifar10": (3, 6), "tiny-imagenet": (5, 20)}
 """How many classes KD-topk keeps, the label among them where the teacher is right."""
 
 _WEIGHTS = (0.5, 0.8, 0.97)
-"""Other weights of KD's teacher term. Of ten classes WTTM's share of its loss lies between .75 and .94, TTM's is .973."""
+"""Other weights of KD's teacher term. Of ten classes WTTM's share of the loss lies in .75 to .94, TTM's is .973."""
 
 _HELD = {"temperature": 4.0}
 
