@@ -4,7 +4,7 @@ from darkprobe.study.assistants import assistant_key
 from darkprobe.study.choices import Choices, plans_tried
 from darkprobe.study.plan import Control, MethodPlan, Parameters, Study
 from darkprobe.study.students import Student
-from darkprobe.study.teachers import Stems
+from darkprobe.study.teachers import Stems, is_stacked
 
 
 def pilot_students(study: Study, replicate: int, stems: Stems) -> list[Student]:
@@ -41,7 +41,7 @@ def _alone() -> Student:
 def _student(
     study: Study, replicate: int, stems: Stems, *, teacher: str, plan: MethodPlan, parameters: Parameters
 ) -> Student:
-    return Student(
+    student = Student(
         teacher=teacher,
         stem=stems["teacher", teacher, study.replicate_seed(replicate)],
         edit_parameters={},
@@ -50,6 +50,7 @@ def _student(
         teacher_weight=plan.teacher_weight,
         name=plan.name,
     )
+    return student if is_stacked(study.student) else student.of_common_size()
 
 
 def _control_student(study: Study, replicate: int, control: Control, *, stems: Stems) -> Student:

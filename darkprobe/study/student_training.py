@@ -13,8 +13,9 @@ from darkprobe.distill import DistillConfig, distill
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.graduation import Distilled
 from darkprobe.distill.loop import fit
+from darkprobe.distill.methods import METHODS
 from darkprobe.distill.stack import Stack
-from darkprobe.store import LogitStore
+from darkprobe.store import LogitFile, LogitStore
 from darkprobe.study.cells import Cell, Result
 from darkprobe.study.objective import make_objective, read_teachers
 from darkprobe.study.parts import load_part
@@ -95,12 +96,15 @@ def distilled(shared: Mapping[str, Any], student: Student, parts: Mapping[str, S
     """One network trained alone, on the views its teacher answered for."""
     split = VIEWS_SPLIT if shared["policy"] != "clean" else "train"
     entries = LogitStore(directory / "store").entries(parts["train"].dataset, split) if student.stem else ()
-    teacher = next((entry for entry in entries if entry.card.file_stem == student.stem), None)
+    entry = next((entry for entry in entries if entry.card.file_stem == student.stem), None)
     ce_weight, teacher_weight = student.loss_weights
+    if student.loss_size is not None and entry is not None:
+        size = student.loss_size / (ce_weight + teacher_weight * _mean_weight(student, entry))
+        ce_weight, teacher_weight = size * ce_weight, size * teacher_weight
     return distill(
         shared["architecture"],
         parts["train"],
-        teacher,
+        entry,
         val=parts["val"],
         test=parts.get("test"),
         config=DistillConfig(
@@ -114,6 +118,19 @@ def distilled(shared: Mapping[str, Any], student: Student, parts: Mapping[str, S
         ),
         device="cpu",
     )
+
+
+def _mean_weight(student: Student, teacher: LogitFile) -> float:
+    """Mean weight of the examples, over all views that the student sees; 1 for methods that weigh them alike."""
+    head = {"head_weight": np.array(teacher.head_weight)} if METHODS[student.method].needs else {}
+    target = METHODS[student.method].cached_target(
+        torch.from_numpy(np.array(teacher.logits)).float(),
+        torch.from_numpy(np.array(teacher.labels)),
+        parameters=student.parameters,
+        inputs=head,
+        values=teacher.card.values,
+    )
+    return 1.0 if target.weights is None else float(torch.as_tensor(target.weights).double().mean())
 
 
 def train_alone(shared: Mapping[str, Any], student: Student, parts: Mapping[str, Split], directory: Path) -> Result:

@@ -4,7 +4,9 @@ batches from the same start.
 Students that cannot be stacked (batch norm) have a cell each; they too share the start and the batches.
 """
 
+import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,8 @@ class Student:
         method, parameters, teacher_weight: how the student learns from them.
         control: label of the control this student belongs to, or "".
         name: what the method is called in tables; "" for its own name.
+        loss_size: what the weights of labels and target are scaled to add up to, in the mean over examples, where the
+            student trains alone; None to leave them. See `of_common_size`.
     """
 
     teacher: str = ""
@@ -36,6 +40,7 @@ class Student:
     teacher_weight: float | None = None
     control: str = ""
     name: str = ""
+    loss_size: float | None = None
 
     @property
     def setting(self) -> str:
@@ -50,10 +55,24 @@ class Student:
             return method.ce_weight, method.teacher_weight
         return 1 - self.teacher_weight, self.teacher_weight
 
+    def of_common_size(self) -> "Student":
+        """The student with its loss scaled to the size that a share of labels and teacher has, 1.
+
+        Methods differ in the size of their loss: TTM's own weights add up to 37, and with SGD that is a step 37 times
+        as long. Side by side all students have a loss of one size (`objective`); those that train alone get it here.
+        Losses without a fixed target keep the size that their authors gave them.
+        """
+        fixed = self.method != "none" and METHODS[self.method].is_cached(self.parameters)
+        return (
+            dataclasses.replace(self, loss_size=1.0) if fixed and not math.isclose(sum(self.loss_weights), 1) else self
+        )
+
     def determinants(self) -> dict[str, Any]:
         """What the student's weights depend on: everything but the names it goes by in tables."""
         named = {"teacher", "control", "name"}
         values = {name: value for name, value in vars(self).items() if name not in named}
+        if self.loss_size is None:
+            del values["loss_size"]  # so that students keep the address they had before there was such a thing
         return values | {"parameters": dict(self.parameters), "edit_parameters": dict(self.edit_parameters)}
 
 

@@ -2,18 +2,24 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch.nn import functional
 
 from darkprobe.data import Split, register_data
+from darkprobe.distill import DistillConfig
 from darkprobe.distill.config import TrainConfig
+from darkprobe.distill.methods import METHODS
 from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.store import LogitStore
-from darkprobe.study import STUDIES, check_names, find_study, run_study, study_status
+from darkprobe.study import STUDIES, check_names, find_study, run_study, student_training, study_status
 from darkprobe.study.estimate import count_cells, estimate_study
 from darkprobe.study.parts import for_smoke, load_part, with_data
+from darkprobe.study.students import Student
 from darkprobe.study.teachers import is_stacked
 
 IMAGES = ("cifar10", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn")
@@ -116,3 +122,65 @@ def test_the_estimate_times_networks_alone() -> None:
     found = estimate_study(dataclasses.replace(small, fixes=small.fixes[:1]))
     assert set(found.seconds) == {"teachers", "assistants", "pilot students", "confirm students"}
     assert all(seconds > 0 for seconds in found.seconds.values()) and found.bytes > 0
+
+
+def loss_of(student: Student, logits: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy with labels and target, as a student trained alone has it, for any size but its own."""
+    ce_weight, teacher_weight = student.loss_weights
+    target = METHODS[student.method].cached_target(teacher, labels, parameters=student.parameters)
+    weights = torch.ones(len(labels)) if target.weights is None else torch.as_tensor(target.weights)
+    soft = -(torch.as_tensor(target.probs) * logits.log_softmax(-1)).sum(-1) * weights
+    return (ce_weight * functional.cross_entropy(logits, labels, reduction="none") + teacher_weight * soft).mean()
+
+
+def test_the_two_sizes_of_one_loss_differ_in_nothing_else() -> None:
+    """The control pair: the gradient of TTM as published is 37 times that of KD at its temperature and weight."""
+    torch.manual_seed(0)
+    teacher, labels = 3 * torch.randn(50, 10), torch.randint(10, (50,))
+    for study in (find_study("cifar10"), find_study("cifar10", edition="2-core")):
+        published = next(c for c in study.controls if c.group == "size of the loss")
+        fair = next(c for c in study.controls if c.label == published.against)
+        gradients = []
+        for control in (published, fair):
+            logits = torch.randn(50, 10, generator=torch.Generator().manual_seed(1)).requires_grad_()
+            student = Student(method=control.method, parameters=control.parameters, edit_parameters={},
+                              teacher_weight=control.teacher_weight)  # fmt: skip
+            loss_of(student, logits, teacher, labels).backward()
+            assert logits.grad is not None
+            gradients.append(logits.grad)
+        torch.testing.assert_close(gradients[0], 37 * gradients[1])
+        assert fair not in study.compared_controls and published in study.compared_controls
+
+
+@pytest.mark.parametrize("method", ["ttm", "wttm"])
+def test_students_that_train_alone_have_a_loss_of_one_size(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those that train side by side: mean mass of labels and target over all views is 1, in the method's shares."""
+    rng = np.random.default_rng(0)
+    logits, labels = 3 * rng.normal(size=(2, 40, 10)).astype(np.float32), rng.integers(0, 10, 40)
+    entry = SimpleNamespace(
+        logits=logits, labels=labels, head_weight=None, card=SimpleNamespace(file_stem="t", values="logits")
+    )
+    asked: list[DistillConfig] = []
+    monkeypatch.setattr(student_training, "LogitStore", lambda path: SimpleNamespace(entries=lambda *where: [entry]))
+    monkeypatch.setattr(student_training, "distill", lambda *given, config, **more: asked.append(config))
+    plain = Student(stem="t", method=method, parameters={"gamma": 0.5}, edit_parameters={})
+    split = blobs("", "train")
+    shared = {"policy": "pad4+flip", "architecture": "resnet8", "seed": 0,
+              "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}}  # fmt: skip
+    for student in (plain, plain.of_common_size()):
+        student_training.distilled(shared, student, {"train": split, "val": split}, Path("nowhere"))
+    published, sized = asked
+    assert (published.ce_weight, published.teacher_weight) == plain.loss_weights
+    assert published.teacher_weight / published.ce_weight == pytest.approx(sized.teacher_weight / sized.ce_weight)
+    powers = np.exp(0.5 * (logits - np.log(np.exp(logits).sum(-1, keepdims=True)))).sum(-1)  # sum of p^gamma
+    mean_weight = powers.mean() if method == "wttm" else 1.0
+    assert sized.ce_weight + sized.teacher_weight * mean_weight == pytest.approx(1.0, rel=1e-5)
+
+
+def test_only_losses_of_another_size_have_another_address() -> None:
+    shares = Student(method="kd", parameters={"temperature": 2.0}, edit_parameters={}, teacher_weight=0.9)
+    assert shares.of_common_size() is shares and "loss_size" not in shares.determinants()
+    live = Student(method="dkd", parameters={"beta": 2.0}, edit_parameters={})
+    assert live.of_common_size() is live
+    own = Student(method="ttm", parameters={"gamma": 0.5}, edit_parameters={})
+    assert own.of_common_size().determinants() == own.determinants() | {"loss_size": 1.0}
