@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from darkprobe.files import read_json
 from darkprobe.study import STUDIES, run_study
 
 HERE = Path(__file__).resolve().parent / "studies"
@@ -26,8 +27,8 @@ def keep(source: Path, target: Path, *, cells: bool = False) -> None:
 
     `runs.csv` is left behind, 0.6 to 0.9 MB a study. The one column that effects are made of, students' test accuracy,
     goes to `tables/students.csv`, 50 kB, so that every difference, interval and gap can be computed again from what is
-    kept. With `cells` the finished cells too, from which a long study goes on in another sitting: those
-    of `source`, which has taken over the ones kept before.
+    kept. With `cells` the finished cells too, from which a long study goes on in another sitting: those of `source`,
+    which has taken over the ones kept before, without students that an earlier plan asked for.
     """
     shutil.rmtree(target, ignore_errors=True)
     (target / "tables").mkdir(parents=True)
@@ -36,9 +37,11 @@ def keep(source: Path, target: Path, *, cells: bool = False) -> None:
     for table in (source / "tables").glob("*.csv"):
         shutil.copy(table, target / "tables")
     students(source / "runs.csv").to_csv(target / "tables" / "students.csv", lineterminator="\n")
+    used = set(pd.read_csv(source / "runs.csv", usecols=["cell_id"])["cell_id"])
     for cell in (source / "cells").glob("*.json") if cells else ():
         (target / "cells").mkdir(exist_ok=True)
-        shutil.copy(cell, target / "cells")
+        if cell.stem in used or read_json(cell, who="keep")["kind"] != "students":
+            shutil.copy(cell, target / "cells")
     for name in KEPT_FIGURES:
         for suffix in (".png", ".svg", ".csv", ".json"):
             if (source / "figures" / f"{name}{suffix}").exists():
