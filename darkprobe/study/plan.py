@@ -58,6 +58,8 @@ class Control:
         edit_parameters: of the edit; of "assistant" its `architecture`, a teacher below the control teacher.
         method, parameters: how the student learns from it.
         teacher_weight: as in `MethodPlan`.
+        loss_size: 1 for a loss whose weights add up to one, as fixes have it; None for the method's own weights as
+            they are, which says what their size is worth to students that train alone.
         against: label of the control it is compared with.
         expected: direction of the effect on accuracy that a sound method must find.
     """
@@ -70,6 +72,7 @@ class Control:
     method: str = "kd"
     parameters: Parameters = field(default_factory=dict)
     teacher_weight: float | None = None
+    loss_size: float | None = None
     against: str = "clean"
     expected: Literal["lower", "higher", "none", "open"] = "open"
 

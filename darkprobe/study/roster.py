@@ -66,4 +66,5 @@ def _control_student(study: Study, replicate: int, control: Control, *, stems: S
         parameters=control.parameters,
         teacher_weight=control.teacher_weight,
         control=control.label,
+        loss_size=control.loss_size,
     )

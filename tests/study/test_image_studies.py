@@ -17,8 +17,11 @@ from darkprobe.distill.methods import METHODS
 from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.store import LogitStore
 from darkprobe.study import STUDIES, check_names, find_study, run_study, student_training, study_status
+from darkprobe.study.assistants import assistant_key
+from darkprobe.study.choices import choose
 from darkprobe.study.estimate import count_cells, estimate_study
 from darkprobe.study.parts import for_smoke, load_part, with_data
+from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.students import Student
 from darkprobe.study.teachers import is_stacked
 
@@ -138,7 +141,7 @@ def test_the_two_sizes_of_one_loss_differ_in_nothing_else() -> None:
     torch.manual_seed(0)
     teacher, labels = 3 * torch.randn(50, 10), torch.randint(10, (50,))
     for study in (find_study("cifar10"), find_study("cifar10", edition="2-core")):
-        published = next(c for c in study.controls if c.group == "size of the loss")
+        published = next(c for c in study.controls if c.group == "size of the loss" and c.method == "ttm")
         fair = next(c for c in study.controls if c.label == published.against)
         gradients = []
         for control in (published, fair):
@@ -184,3 +187,20 @@ def test_only_losses_of_another_size_have_another_address() -> None:
     assert live.of_common_size() is live
     own = Student(method="ttm", parameters={"gamma": 0.5}, edit_parameters={})
     assert own.of_common_size().determinants() == own.determinants() | {"loss_size": 1.0}
+
+
+def test_controls_of_size_have_the_sizes_they_say() -> None:
+    study = find_study("cifar10", edition="2-core")
+    found = {c.label: c for c in study.controls if c.method == "wttm"}
+    (label, small), (_, large) = found.items()
+    assert (small.loss_size, large.loss_size, large.against) == (1.0, None, label)
+    assert dataclasses.replace(large, label=label, group="", loss_size=1.0) == small
+    stems = {key: "x" for t in study.teachers for key in [("teacher", t, 1), ("twin", t, 1), ("lr0.3", t, 1)]}
+    helping = {assistant_key(c, 1): "x" for c in study.controls if c.edit == "assistant"}
+    pilot = pd.DataFrame(
+        {"teacher": s.teacher, "method": s.name or s.method, "parameters": s.setting, "val_last": 0.5}
+        for s in pilot_students(study, 1, stems)
+    )
+    students = confirm_students(study, 1, stems | helping, choices=choose(study, pilot))
+    sizes = {s.control: s.loss_size for s in students if s.method == "wttm"}
+    assert sizes == {"": 1.0, label: 1.0, large.label: None}
