@@ -105,22 +105,19 @@ def words() -> dict[str, Any]:
     listed = list(studies.values())
     over_all: tuple[Callable[..., str], ...] = (
         tables.studies_table, tables.summary_table, tables.finding_table, tables.mismatch_table, tables.factors_table,
-        tables.fixes_table, tables.details_table, tables.distinctness_table, counted,
+        tables.fixes_table, tables.weights_table, tables.details_table, tables.distinctness_table, counted,
     )  # fmt: skip
     alone: tuple[Callable[..., Any], ...] = (
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table,
-        tables.study_regrets_table, tables.temperatures_table, tables.weights_table,
+        tables.study_regrets_table, tables.temperatures_table,
         same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine, regret_of,
         best_simple,
     )  # fmt: skip
-    losses, chains, weights = regrets(), read_studies("generations.json"), read_studies(of_weights=True)
+    losses, chains = regrets(), read_studies("generations.json")
     return {
         **{function.__name__: partial(function, listed) for function in over_all},
         **{function.__name__: function for function in alone},
         "study": studies.__getitem__,
-        "weighed": weights.__getitem__,
-        "finding_of": tables.finding_table,
-        "of_weights": [*weights.values(), *(study for study in listed if "H4-weight" in study.verdicts)],
         "generations": list(chains.values()),
         "chains": chains.__getitem__,
         "scaled": [study for study in listed if study.plan["scaled"]],

@@ -189,23 +189,17 @@ class StudyResults:
         return max(float(tried[parameter]) for tried in grid)
 
 
-WEIGHTS = "weights/"
-"""Where the studies of KD's weight lie: the reference studies' data and seeds again, for one question."""
-
-
-def read_studies(plans: str = "study.json", *, of_weights: bool = False) -> dict[str, StudyResults]:
+def read_studies(plans: str = "study.json") -> dict[str, StudyResults]:
     """Every committed study by name: reference studies first, then those of default size, then scaled ones.
 
     Args:
         plans: the file that holds the plan of such a study; "generations.json" for studies of generations.
-        of_weights: those that ask for KD's weight alone, which have a table of their own; else the others.
 
     Raises:
         ValueError: one is a smoke run, which is no evidence.
     """
     folders = (path.parent for path in (FIGURES / "studies").glob(f"**/{plans}"))
-    names = [folder.relative_to(FIGURES / "studies").as_posix() for folder in folders]
-    found = [StudyResults(name) for name in names if name.startswith(WEIGHTS) == of_weights]
+    found = [StudyResults(folder.relative_to(FIGURES / "studies").as_posix()) for folder in folders]
     for study in found:
         if study.plan["smoke"]:
             raise ValueError(f"read_studies: {study.name} must be a full run, got a smoke run. Remove its folder.")

@@ -40,14 +40,17 @@ def diagnoses(studies: list[StudyResults]) -> list[str]:
     return sorted({key for study in studies for key in study.verdicts if key.startswith("D")})
 
 
+WORDS = {"confirmed": "yes", "refuted": "**no**", "not resolved": "?"}
+
+
 def summary_table(studies: list[StudyResults]) -> str:
-    """Every verdict in a word, a row a hypothesis or diagnosis, a column a study."""
-    rows = []
-    for key in (*HYPOTHESES, *diagnoses(studies)):
-        found = [study.verdicts.get(key) for study in studies]
-        if any(found):
-            rows.append([key, *(verdict["verdict"] if verdict else "-" for verdict in found)])
-    return markdown_table(("", *(f"`{study.title}`" for study in studies)), rows)
+    """Every verdict in a word, a row a study, a column a hypothesis or diagnosis."""
+    keys = [key for key in (*HYPOTHESES, *diagnoses(studies)) if any(key in study.verdicts for study in studies)]
+    rows = [
+        [f"`{study.title}`", *(WORDS[study.verdicts[key]["verdict"]] if key in study.verdicts else "-" for key in keys)]
+        for study in studies
+    ]
+    return markdown_table(("study", *keys), rows)
 
 
 def finding_table(studies: list[StudyResults], key: str) -> str:
@@ -120,10 +123,16 @@ def distinctness_table(studies: list[StudyResults], temperatures: Iterable[float
 
 
 def fixes_table(studies: list[StudyResults]) -> str:
-    """Every fix minus KD at its tuned T, a row a fix, a column a study."""
+    """Every fix minus KD at its tuned T, a row a study, a column a fix."""
     methods = list(dict.fromkeys(fix["method"] for study in studies for fix in study.plan["fixes"]))
-    rows = [[name, *(s.fix(name).difference() if has_fix(s, name) else "-" for s in studies)] for name in methods]
-    return markdown_table(("", *(f"`{study.title}`" for study in studies)), rows)
+    rows = [
+        [
+            f"`{s.title}`",
+            *(s.fix(name).difference().replace(" points", "") if has_fix(s, name) else "-" for name in methods),
+        ]
+        for s in studies
+    ]
+    return markdown_table(("points", *methods), rows)
 
 
 def weights_table(studies: list[StudyResults]) -> str:

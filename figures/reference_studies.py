@@ -7,7 +7,7 @@ is small of each study goes to figures/studies/reference/, from which the figure
 
 Is a fix more than a weight of the loss that nobody tuned? Two teachers of each of the three ladders again, on other
 seeds, with distillation at several teacher weights (digits-weights, digits-conv-weights, synthetic-weights); a few
-minutes more, kept in figures/studies/weights/.
+minutes more.
 
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
@@ -21,7 +21,7 @@ from default_studies import keep
 from darkprobe.distill.config import TrainConfig
 from darkprobe.study import Study, find_study, run_study
 
-HERE = Path(__file__).resolve().parent / "studies"
+HERE = Path(__file__).resolve().parent / "studies" / "reference"
 SEED = 64
 """No study whose results were looked at before its plan was final began at this seed."""
 
@@ -76,9 +76,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     given = parser.parse_args()
     for name in given.studies:
-        kept = HERE / ("weights" if plans()[name].reference_weights else "reference") / name
-        keep(run_study(plans()[name], given.out / name, workers=given.workers), kept)
-        print(kept)
+        keep(run_study(plans()[name], given.out / name, workers=given.workers), HERE / name)
+        print(HERE / name)
 
 
 if __name__ == "__main__":

@@ -86,8 +86,6 @@ def test_the_rows_of_every_finding_are_those_of_the_verdicts() -> None:
     kept = {path.parent.relative_to(STUDIES).as_posix(): json.loads(path.read_text()) for path in verdict_files()}
     tabled = {f"H{i}" for i in range(1, 10)} | {"H3-fixed", "H4-weight", "D1", "D2"}
     for study, verdicts in kept.items():
-        if study.startswith("weights/"):  # for that one question
-            verdicts = {"H4-weight": verdicts["H4-weight"]}
         everything = not (STUDIES / study / "study.json").exists()  # generations, on a table of their own
         assert {(key, study) for key in verdicts if everything or key in tabled} <= found
     assert wrong_rows(page) == []

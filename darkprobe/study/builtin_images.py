@@ -78,6 +78,7 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
     two losses in two sizes each: TTM's own weights make it KD's at the same T, 37 times as large.
     """
     temperature, fair, sized = (2.0 if few else 4.0), "KD at TTM's T and weight", "WTTM in the size of KD"
+    own = "own size of a loss, against that of KD"
     doses = [
         Control(label=f"wrong classes x {f:g}", group="flattened at fixed p_y", method="cf-flatten",
                 parameters={"factor": f, **_HELD}, teacher_weight=0.9, expected="lower" if f < 1 else "open")
@@ -94,10 +95,10 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
         Control(label="through an assistant (TAKD)", group="teacher assistant", edit="assistant",
                 edit_parameters={"architecture": assistant}, parameters=_HELD, teacher_weight=0.9),
         Control(label=fair, group="", parameters={"temperature": temperature}, teacher_weight=36 / 37, against=fair),
-        Control(label="the same loss x 37, TTM's own size", group="size of the loss", method="ttm",
+        Control(label="TTM, 37 times as large", group=own, method="ttm",
                 parameters={"gamma": 1 / temperature}, against=fair),
         Control(label=sized, group="", method="wttm", parameters={"gamma": 0.25}, loss_size=1.0, against=sized),
-        Control(label="WTTM in its own size", group="size of the loss", method="wttm", parameters={"gamma": 0.25},
+        Control(label="WTTM in its own size", group=own, method="wttm", parameters={"gamma": 0.25},
                 against=sized),
     ]  # fmt: skip
     return (Control(label="clean", group="", parameters=_HELD, teacher_weight=0.9), *doses, *others)
