@@ -21,6 +21,7 @@ from findings_numbers import (
     StudyResults,
     best_simple,
     cosine,
+    outside,
     public_number,
     read_studies,
     regret_of,
@@ -111,7 +112,7 @@ def words() -> dict[str, Any]:
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table,
         tables.study_regrets_table, tables.temperatures_table,
         same_temperature, more_distinct, no_mismatch, teacher_share, smallest_chosen, public_number, cosine, regret_of,
-        best_simple,
+        best_simple, outside,
     )  # fmt: skip
     losses, chains = regrets(), read_studies("generations.json")
     return {

@@ -231,6 +231,14 @@ def public_number(metric: str, model: str, *, temperature: float | None = None, 
     return number_of(the_one(rows, f"{metric} of {model}"), effect="value")
 
 
+def outside(study: str, metric: str, against: str) -> Number:
+    """Agreement with people or WordNet, or distinctness: the largest teacher of a ladder minus a smaller one."""
+    rows = pd.read_csv(FIGURES / "outside_agreement.csv").to_dict("records")
+    wanted = ("difference", study, metric, against)
+    row = the_one([r for r in rows if (r["part"], r["study"], r["metric"], r["against"]) == wanted], f"{wanted}")
+    return number_of({**row, "unit": "probability" if metric == "distinctness_std" else "correlation"}, effect="value")
+
+
 def cosine(student: str, one: str, other: str) -> Number:
     """Cosine between the gradients of two methods, from figures/gradient_similarity.csv."""
     rows = pd.read_csv(FIGURES / "gradient_similarity.csv").to_dict("records")
