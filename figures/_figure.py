@@ -114,7 +114,7 @@ def method_colours(methods: Iterable[str]) -> dict[str, str]:
 
 def spoken(method: str) -> str:
     """What a method is called on figures."""
-    return METHODS.get(method, method.replace("kd, ", "KD, "))
+    return METHODS.get(method, re.sub(r"^kd\b(?!-)", "KD", method))
 
 
 def method_markers(methods: Iterable[str]) -> dict[str, str]:
