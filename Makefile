@@ -72,7 +72,7 @@ bench: $(VENV)/.installed-dev  ## speed and memory, as ratios measured in one ru
 figures: $(VENV)/.installed-dev  ## every figure of figures/, redrawn from committed results in seconds; trains nothing
 	for script in $(filter-out figures/_% %_studies.py,$(wildcard figures/*.py)); do $(BIN)/python $$script || exit 1; done
 
-studies: $(VENV)/.installed-dev  ## the results that the figures rest on, trained anew but for the hours of images (figures/image_studies.py): half an hour on 2 cores
+studies: $(VENV)/.installed-dev  ## the results that the figures rest on, trained anew but for the hours of images (figures/image_studies.py): some forty minutes on 2 cores
 	for script in $(filter-out %/image_studies.py,$(wildcard figures/*_studies.py)); do $(BIN)/python $$script || exit 1; done
 	$(BIN)/python figures/capacity_digits.py --train
 

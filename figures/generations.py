@@ -2,8 +2,7 @@
 
 Redraws generations.png and generations_sweep.png from the committed tables in figures/studies/generations/. With
 --train it first runs what is not done yet of the studies that need no data (`darkprobe generations synthetic` and
-`digits`) in a folder of yours, and keeps what is small; with data also that of images, scaled down (half an hour of 2
-cores).
+`digits`) in a folder of yours, and keeps what is small; with data also that of images, scaled down.
 
     python figures/generations.py [--train build/generations] [--workers 2]
         [--data parquet:CIFAR10 --transfer-data 'parquet:TINY?size=32']
