@@ -76,6 +76,10 @@ class Control:
     against: str = "clean"
     expected: Literal["lower", "higher", "none", "open"] = "open"
 
+    def __post_init__(self) -> None:
+        if self.loss_size is not None:
+            check_positive("Control", "loss_size", self.loss_size)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study(Replicated):

@@ -34,6 +34,11 @@ def check_names(study: Study) -> None:
     for control in study.controls:
         check_choice("edit", control.edit, ["none", "twin", "recipe", "assistant", *(EDITS if stacked else ())])
         check_choice("control", control.against, labels)
+        if control.loss_size is not None and (not alone or not METHODS[control.method].is_cached(control.parameters)):
+            raise InvalidValueError(
+                f"Study: `loss_size` of {control.label!r} must be None, got {control.loss_size}: only students with "
+                "batch norm, which train alone, and losses with a fixed target have a size to set. Leave it out."
+            )
         if control.edit == "recipe":
             parse_recipe(control.recipe)
         if control.edit == "assistant":

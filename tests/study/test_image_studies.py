@@ -16,7 +16,7 @@ from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.methods import METHODS
 from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.store import LogitStore
-from darkprobe.study import STUDIES, check_names, find_study, run_study, student_training, study_status
+from darkprobe.study import STUDIES, Control, check_names, find_study, run_study, student_training, study_status
 from darkprobe.study.assistants import assistant_key
 from darkprobe.study.choices import choose
 from darkprobe.study.estimate import count_cells, estimate_study
@@ -204,3 +204,14 @@ def test_controls_of_size_have_the_sizes_they_say() -> None:
     students = confirm_students(study, 1, stems | helping, choices=choose(study, pilot))
     sizes = {s.control: s.loss_size for s in students if s.method == "wttm"}
     assert sizes == {"": 1.0, label: 1.0, large.label: None}
+
+
+def test_a_size_that_nothing_would_have_is_refused_before_training() -> None:
+    images, stacked = find_study("cifar10", edition="2-core"), find_study("synthetic")
+    for study, method, parameters in ((images, "dkd", {"beta": 2.0}), (stacked, "ttm", {"gamma": 0.5})):
+        sized = Control(label="sized", group="x", method=method, parameters=parameters, loss_size=1.0)
+        with pytest.raises(InvalidValueError, match="`loss_size` of 'sized' must be None"):
+            check_names(dataclasses.replace(study, controls=(*study.controls, sized)))
+    check_names(images)
+    with pytest.raises(InvalidValueError, match="loss_size"):
+        Control(label="none left", group="x", loss_size=0.0)
