@@ -1,5 +1,6 @@
 """Student accuracies of the confirm replicates, by arm: what H3 and H4 are tested on, and the tables that show it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from darkprobe.study import hypotheses as h
 from darkprobe.study.choices import Choices, plans_tried, setting_text
 from darkprobe.study.further_hypotheses import CHAINS, chain
-from darkprobe.study.plan import Parameters, Study
+from darkprobe.study.plan import MethodPlan, Parameters, Study
 from darkprobe.study.statistics import mean_estimate
 
 Values = npt.NDArray[np.float64]
@@ -33,6 +34,10 @@ class Arms:
     def tuned(self, teacher: str, method: str) -> Values:
         """The arm at the setting chosen on the pilot."""
         return self.arm(teacher, method, self.choices.settings[teacher, method])
+
+    def _tuned(self, plans: Iterable[MethodPlan]) -> dict[str, Values]:
+        """Accuracy from the largest teacher by name of the method, each at its own setting of the pilot."""
+        return {plan.name: self.tuned(self.study.teachers[-1], plan.name) for plan in plans}
 
     def fixed(self, teacher: str) -> Values:
         """The reference at the fixed temperature."""
@@ -66,7 +71,7 @@ class Arms:
         gap = self.tuned(self.choices.best_smaller, kd) - tuned
         mismatch = mean_estimate(gap).interval()[0] > 0
         return h.fix_helps(
-            fixes={plan.name: self.tuned(largest, plan.name) for plan in study.fixes},
+            fixes=self._tuned(study.fixes),
             tuned=tuned,
             fixed=self.fixed(largest),
             chosen=self.choices.fix,
@@ -79,8 +84,8 @@ class Arms:
         """Fixes at the largest teacher against the reference with its weight tuned as well as its temperature."""
         study, largest = self.study, self.study.teachers[-1]
         return h.fix_beats_weight(
-            fixes={plan.name: self.tuned(largest, plan.name) for plan in study.fixes},
-            weighed={plan.name: self.tuned(largest, plan.name) for plan in (study.reference, *study.weighed)},
+            fixes=self._tuned(study.fixes),
+            weighed=self._tuned((study.reference, *study.weighed)),
             chosen=self.choices.fix,
             best=self.choices.weighed,
             largest=largest,
@@ -97,7 +102,7 @@ class Arms:
     def chains(self) -> list[h.Finding]:
         """H5 and H6 where their methods were tried."""
         study, largest = self.study, self.study.teachers[-1]
-        tuned = {plan.name: self.tuned(largest, plan.name) for plan in (study.reference, *study.fixes)}
+        tuned = self._tuned((study.reference, *study.fixes))
         keys = {m: ("", largest, m, setting_text(self.choices.settings[largest, m])) for m in tuned}
         entropy = {m: np.asarray(self._entropies[key], dtype=np.float64) for m, key in keys.items()}
         found = [chain(key, accuracy=tuned, largest=largest, delta=study.delta, entropy=entropy) for key in CHAINS]
