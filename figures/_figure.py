@@ -190,6 +190,13 @@ def replicates(rows: pd.DataFrame) -> str:
     return f"n = {low if low == high else f'{low} to {high}'} replicates"
 
 
+def save_measured(axes: list[Axes], path: Path, *, table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
+    """Writes a figure whose numbers a script measured itself as PNG and SVG beside `path`, table and facts with it."""
+    for suffix in (".png", ".svg"):
+        written = save_figure(axes[0].figure, path.with_suffix(suffix), table=table, provenance=facts)
+    print(written.with_suffix(".png"))
+
+
 def save(
     axes: list[Axes],
     name: str,

@@ -15,12 +15,11 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from _figure import HERE, panels, read_numbers
+from _figure import HERE, panels, read_numbers, save_measured
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from darkprobe.files import read_json
-from darkprobe.plots import save_figure
 from darkprobe.plots.style import STYLE, category_colours, category_markers, headline, legend_outside
 from darkprobe.provenance import provenance
 from darkprobe.study import backtest
@@ -85,9 +84,7 @@ def draw(table: pd.DataFrame, facts: dict[str, Any]) -> None:
     axes = panels(2, width=5.6, height=1.4 + 1.0 * table["study"].nunique())
     for ax, part in zip(axes, PARTS, strict=True):
         draw_part(ax, table[table["part"] == part], part=part, scaled=scaled)
-    for suffix in (".png", ".svg"):
-        path = save_figure(axes[0].figure, TABLE.with_suffix(suffix), table=table, provenance=facts)
-    print(path.with_suffix(".png"))
+    save_measured(axes, TABLE, table=table, facts=facts)
 
 
 def main() -> None:

@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _figure import HERE, draw_line, model_colour, panels, read_numbers, replicates, teacher_axis
+from _figure import HERE, draw_line, model_colour, panels, read_numbers, replicates, save_measured, teacher_axis
 from matplotlib.axes import Axes
 
 from darkprobe.errors import InvalidValueError
 from darkprobe.files import read_json
 from darkprobe.measure import measure, measure_hierarchy
 from darkprobe.measure.people import measure_people, read_votes
-from darkprobe.plots import save_figure
 from darkprobe.plots.style import MUTED, headline, house_style
 from darkprobe.provenance import provenance
 from darkprobe.store import LogitStore
@@ -38,7 +37,7 @@ METRICS = {
     "cophenetic_correlation": ("Agreement with WordNet", "correlation of trees of classes, T = 4"),
     "block_structure": ("... and with its superclasses", "block structure, T = 4 (.5 = none)"),
 }
-CEILINGS = {f"{metric}_ceiling": metric for metric in METRICS}
+CEILINGS = [f"{metric}_ceiling" for metric in METRICS]
 """The highest value that a model without noise could have, of images with a wrong vote in both halves of the people."""
 COLUMNS = ["part", "study", "model", "against", "parameters", "metric", "replicate", "value", "low", "high", "n"]
 
@@ -103,10 +102,8 @@ def table_of(found: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     keys = ["part", "study", "model", "metric", "replicate"]
     both = pd.concat([known[known["part"].isin(("replicate", "ceiling"))], found])
     both = both.drop_duplicates(keys, keep="last")
-    ceilings = both[both["part"] == "ceiling"].drop_duplicates(
-        ["study", "metric"], keep="last"
-    )  # of the images, not of a teacher
-    ceilings = ceilings.assign(model="", parameters=np.nan, replicate=np.nan)
+    ceilings = both[both["part"] == "ceiling"].drop_duplicates(["study", "metric"], keep="last")
+    ceilings = ceilings.assign(model="", parameters=np.nan, replicate=np.nan)  # of the images, not of a teacher
     single = both[both["part"] == "replicate"].sort_values(["study", "metric", "parameters", "replicate"])
     return pd.concat([pd.DataFrame(ladders(single)).reindex(columns=COLUMNS), ceilings, single], ignore_index=True)
 
@@ -139,9 +136,7 @@ def draw(table: pd.DataFrame, facts: dict[str, Any]) -> None:
             draw_panel(ax, table[table["study"] == study], metric=metric, title=named[study])
         for ax in own[len(metrics) :]:
             ax.set_visible(False)
-    for suffix in (".png", ".svg"):
-        path = save_figure(axes[0].figure, TABLE.with_suffix(suffix), table=table, provenance=facts)
-    print(path.with_suffix(".png"))
+    save_measured(axes, TABLE, table=table, facts=facts)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _figure import HERE, panels, read_numbers
+from _figure import HERE, panels, read_numbers, save_measured
 
 from darkprobe.data import load_split
 from darkprobe.extract import extract_logits
@@ -20,7 +20,7 @@ from darkprobe.files import read_json
 from darkprobe.measure import measure
 from darkprobe.measure.people import measure_people
 from darkprobe.metrics import human_alignment
-from darkprobe.plots import plot_capacity, save_figure, with_cards
+from darkprobe.plots import plot_capacity, with_cards
 from darkprobe.plots.alignment import plot_alignment
 from darkprobe.provenance import provenance
 from darkprobe.store import LogitStore
@@ -75,8 +75,7 @@ def draw(table: pd.DataFrame, facts: dict[str, object]) -> None:
     ends = (float(ceiling["low"]), float(ceiling["high"]))
     plot_alignment(table, metric="human_spearman", temperature=None, ceiling=float(ceiling["value"]),
                    ceiling_interval=ends, ax=axes[2])  # fmt: skip
-    for suffix in (".png", ".svg"):
-        print(save_figure(axes[0].figure, TABLE.with_suffix(suffix), table=table, provenance=facts))
+    save_measured(axes, TABLE, table=table, facts=facts)
 
 
 def main() -> None:
