@@ -3,7 +3,8 @@
     python benchmarks/measure_batches.py --data parquet:DIR [--model resnet8] [--epochs 8] [--images 10000]
         [--seeds 999] [B,RATE ...]
 
-Trains on so many images as the 2-core edition of `darkprobe verify cifar10` does and looks at validation images alone.
+Trains as the 2-core edition of `darkprobe verify cifar10` does, by default on as many images, and looks at validation
+images alone.
 A ResNet-8 takes a minute of one core, a ResNet-20 two and a half.
 """
 
