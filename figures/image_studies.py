@@ -2,11 +2,11 @@
 
     python figures/image_studies.py cifar10 --data parquet:../shared/data/cifar10 [--edition 2-core] [--confirm N]
 
-Studies: cifar10, cifar10-wrn, tiny-imagenet, tiny-imagenet-wrn. Begins with the finished cells that lie in
-figures/studies/, trains what is missing in the folder of `--out` and adds two confirm replicates a stage (one at a time
-leaves a core without work while the last teacher trains). After each stage, verdicts, tables and cells (small JSON) go
-to figures/studies/scaled/ or full/, from which the figures are drawn: commit them, and any later sitting, here or
-elsewhere, goes on from there. The name of the data is part of every cell's address: give it in the same words. The
+Studies: cifar10, cifar10-long, cifar10-wrn, tiny-imagenet, tiny-imagenet-wrn. Begins with the finished cells that lie
+in figures/studies/, trains what is missing in the folder of `--out` and adds two confirm replicates a stage (one at a
+time leaves a core without work while the last teacher trains). After each stage, verdicts, tables and cells (small
+JSON) go to figures/studies/scaled/ or full/, from which the figures are drawn: commit them, and any later sitting, here
+or elsewhere, goes on from there. The name of the data is part of every cell's address: give it in the same words. The
 2-core edition of one study takes some five hours of 2 cores.
 """
 
@@ -21,12 +21,13 @@ from darkprobe.study.cells import Ledger
 from darkprobe.study.parts import with_data
 
 HERE = Path(__file__).resolve().parent / "studies"
+STUDIES = ("cifar10", "cifar10-long", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn")
 
 
 def main() -> None:
     """Runs one study as far as asked, keeping every stage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("study", choices=("cifar10", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn"))
+    parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--data", required=True, help="data name, e.g. parquet:../shared/data/cifar10")
     parser.add_argument("--edition", choices=("2-core", "full"), default="2-core")
     parser.add_argument("--confirm", type=int, help="confirm replicates in all; those of the plan by default")

@@ -8,7 +8,7 @@ from darkprobe.checks import check_choice
 from darkprobe.distill.config import TrainConfig
 from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.registry import Registry
-from darkprobe.study.builtin_images import cifar10, cifar10_wrn, tiny_imagenet, tiny_imagenet_wrn
+from darkprobe.study.builtin_images import cifar10, cifar10_long, cifar10_wrn, tiny_imagenet, tiny_imagenet_wrn
 from darkprobe.study.plan import Control, MethodPlan, Study
 from darkprobe.study.plan_file import read_study
 
@@ -156,10 +156,10 @@ def levels() -> Study:
 
 
 STUDIES = Registry[Callable[..., Study]]("study")
-for _make in (digits, synthetic, levels, cifar10, cifar10_wrn, tiny_imagenet, tiny_imagenet_wrn):
+for _make in (digits, synthetic, levels, cifar10, cifar10_long, cifar10_wrn, tiny_imagenet, tiny_imagenet_wrn):
     STUDIES.register(_make.__name__.replace("_", "-"), _make)
 
-_WITH_EDITIONS = ("cifar10", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn")
+_WITH_EDITIONS = ("cifar10", "cifar10-long", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn")
 
 
 def find_study(name: str, *, edition: str = "full") -> Study:

@@ -1,4 +1,5 @@
-"""The built-in studies of images: ladders of ResNets and of wide ResNets on CIFAR-10 and Tiny ImageNet.
+"""The built-in studies of images: ladders of ResNets and of wide ResNets on CIFAR-10 and Tiny ImageNet, and students
+that train for longer.
 
 Each has a full edition, for a GPU, and one cut down for 2 cores, which says so in its plan and in every verdict. Data
 come from the user's folder: `darkprobe verify cifar10 --data parquet:DIR`. Networks with batch norm train one by one.
@@ -156,6 +157,28 @@ def cifar10(edition: Edition = "full") -> Study:
     few = edition == "2-core"
     teachers = ("resnet8", "resnet20", "resnet56") if few else tuple(f"resnet{d}" for d in (8, 14, 20, 32, 44, 56, 110))
     return _plan("cifar10", "cifar10", teachers=teachers, student="resnet8", edition=edition, said=_SAID)
+
+
+def cifar10_long(edition: Edition = "full") -> Study:
+    """The smallest and the largest teacher of `cifar10` and students that train four times as long, all else equal.
+
+    Is mismatch, or what the size of a loss is worth, a matter of students that were stopped early? Teachers are those
+    of `cifar10`, and are not trained again where the folder holds them.
+    """
+    study = cifar10(edition)
+    epochs = 4 * study.student_training.epochs
+    sizes = tuple(c for c in study.controls if c.method == "wttm")
+    return dataclasses.replace(
+        study,
+        name=study.name.replace("cifar10", "cifar10-long"),
+        teachers=(study.teachers[0], study.teachers[-1]),
+        student_training=scaled(study.student_training, epochs=epochs),
+        fixes=tuple(plan for plan in study.fixes if plan.method == "wttm"),
+        reference_weights=(),
+        controls=sizes,
+        twins=0,
+        scaled=study.scaled.replace(f"{_EPOCHS} for students", f"{epochs} for students"),
+    )
 
 
 def cifar10_wrn(edition: Edition = "full") -> Study:

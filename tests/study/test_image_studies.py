@@ -14,6 +14,7 @@ from darkprobe.data import Split, register_data
 from darkprobe.distill import DistillConfig
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.methods import METHODS
+from darkprobe.distill.recipes import scaled
 from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.store import LogitStore
 from darkprobe.study import STUDIES, Control, check_names, find_study, run_study, student_training, study_status
@@ -55,6 +56,19 @@ def test_the_edition_for_two_cores_says_that_it_is_scaled(name: str) -> None:
     for study in (full, small):
         assert not is_stacked(study.student) and not study.fresh_splits
         assert study.teacher_training.precision == "auto"  # emulated bfloat16 would take ten times as long
+
+
+@pytest.mark.parametrize("edition", ["full", "2-core"])
+def test_students_that_train_longer_differ_in_nothing_else(edition: str) -> None:
+    short, long = find_study("cifar10", edition=edition), find_study("cifar10-long", edition=edition)
+    check_names(long)
+    assert long.name == short.name.replace("cifar10", "cifar10-long")
+    assert long.student_training == scaled(short.student_training, epochs=4 * short.student_training.epochs)
+    assert f"{long.student_training.epochs} for students" in long.scaled or edition == "full"
+    same = {"data", "train", "val", "test", "policy", "views", "student", "teacher_training", "reference",
+            "fixed_temperature", "pilot", "confirm", "seed", "control_teacher"}  # fmt: skip
+    assert {name: getattr(long, name) for name in same} == {name: getattr(short, name) for name in same}
+    assert set(long.teachers) < set(short.teachers) and all(control in short.controls for control in long.controls)
 
 
 def test_editions_are_of_image_studies_only() -> None:
