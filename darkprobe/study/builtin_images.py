@@ -76,10 +76,11 @@ def _methods(*, few: bool, leading: tuple[int, int]) -> tuple[MethodPlan, tuple[
 def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
     """Doses of distinctness at fixed p_y, a twin teacher, teachers by other recipes (one at a third of the learning
     rate: is mismatch more than an undertrained or overtrained teacher?), an assistant between teacher and student, and
-    two losses in two sizes each: TTM's own weights make it KD's at the same T, 37 times as large.
+    three losses in two sizes each: TTM's own weights make it KD's at the same T, 37 times as large, and a KD ten times
+    as large asks whether what WTTM gains by its size, several times KD's, is WTTM's.
     """
     temperature, fair, sized = (2.0 if few else 4.0), "KD at TTM's T and weight", "WTTM in the size of KD"
-    own = "own size of a loss, against that of KD"
+    sizes = "size of the loss, against that of KD"
     doses = [
         Control(label=f"wrong classes x {f:g}", group="flattened at fixed p_y", method="cf-flatten",
                 parameters={"factor": f, **_HELD}, teacher_weight=0.9, expected="lower" if f < 1 else "open")
@@ -96,10 +97,12 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
         Control(label="through an assistant (TAKD)", group="teacher assistant", edit="assistant",
                 edit_parameters={"architecture": assistant}, parameters=_HELD, teacher_weight=0.9),
         Control(label=fair, group="", parameters={"temperature": temperature}, teacher_weight=36 / 37, against=fair),
-        Control(label="TTM, 37 times as large", group=own, method="ttm",
+        Control(label="KD, 10 times as large", group=sizes, parameters={"temperature": temperature},
+                teacher_weight=36 / 37, loss_size=10.0, against=fair),
+        Control(label="TTM, 37 times as large", group=sizes, method="ttm",
                 parameters={"gamma": 1 / temperature}, against=fair),
         Control(label=sized, group="", method="wttm", parameters={"gamma": 0.25}, loss_size=1.0, against=sized),
-        Control(label="WTTM in its own size", group=own, method="wttm", parameters={"gamma": 0.25},
+        Control(label="WTTM in its own size", group=sizes, method="wttm", parameters={"gamma": 0.25},
                 against=sized),
     ]  # fmt: skip
     return (Control(label="clean", group="", parameters=_HELD, teacher_weight=0.9), *doses, *others)
@@ -167,7 +170,8 @@ def cifar10_long(edition: Edition = "full") -> Study:
     """
     study = cifar10(edition)
     epochs = 4 * study.student_training.epochs
-    sizes = tuple(c for c in study.controls if c.method == "wttm")
+    asked = ("KD, 10 times as large", "WTTM in its own size")
+    compared = {control.against for control in study.controls if control.label in asked}
     return dataclasses.replace(
         study,
         name=study.name.replace("cifar10", "cifar10-long"),
@@ -175,7 +179,7 @@ def cifar10_long(edition: Edition = "full") -> Study:
         student_training=scaled(study.student_training, epochs=epochs),
         fixes=tuple(plan for plan in study.fixes if plan.method == "wttm"),
         reference_weights=(),
-        controls=sizes,
+        controls=tuple(c for c in study.controls if c.label in {*asked, *compared}),
         twins=0,
         scaled=study.scaled.replace(f"{_EPOCHS} for students", f"{epochs} for students"),
     )

@@ -155,7 +155,7 @@ def test_the_two_sizes_of_one_loss_differ_in_nothing_else() -> None:
     torch.manual_seed(0)
     teacher, labels = 3 * torch.randn(50, 10), torch.randint(10, (50,))
     for study in (find_study("cifar10"), find_study("cifar10", edition="2-core")):
-        published = next(c for c in study.controls if c.group.startswith("own size") and c.method == "ttm")
+        published = next(c for c in study.controls if c.label == "TTM, 37 times as large")
         fair = next(c for c in study.controls if c.label == published.against)
         gradients = []
         for control in (published, fair):
@@ -184,14 +184,15 @@ def test_students_that_train_alone_have_a_loss_of_one_size(method: str, monkeypa
     split = blobs("", "train")
     shared = {"policy": "pad4+flip", "architecture": "resnet8", "seed": 0,
               "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}}  # fmt: skip
-    for student in (plain, plain.of_common_size()):
+    for student in (plain, plain.of_common_size(), dataclasses.replace(plain, loss_size=10.0)):
         student_training.distilled(shared, student, {"train": split, "val": split}, Path("nowhere"))
-    published, sized = asked
+    published, sized, large = asked
     assert (published.ce_weight, published.teacher_weight) == plain.loss_weights
     assert published.teacher_weight / published.ce_weight == pytest.approx(sized.teacher_weight / sized.ce_weight)
     powers = np.exp(0.5 * (logits - np.log(np.exp(logits).sum(-1, keepdims=True)))).sum(-1)  # sum of p^gamma
     mean_weight = powers.mean() if method == "wttm" else 1.0
-    assert sized.ce_weight + sized.teacher_weight * mean_weight == pytest.approx(1.0, rel=1e-5)
+    for config, size in ((sized, 1), (large, 10)):
+        assert config.ce_weight + config.teacher_weight * mean_weight == pytest.approx(size, rel=1e-5)
 
 
 def test_only_losses_of_another_size_have_another_address() -> None:
