@@ -64,10 +64,11 @@ def draw_generations(studies: list[str]) -> None:
     """A row of four panels a study."""
     axes = panels(len(MEASURES), len(studies), width=3.7, height=3.5)
     tables = {study: read_table(study, "generations") for study in studies}
+    colours = category_colours(chain for table in tables.values() for chain in table["chain"])
     for row, (study, table) in enumerate(tables.items()):
         for column, (metric, title) in enumerate(MEASURES.items()):
             ax = axes[row * len(MEASURES) + column]
-            plot_generations(table, metric=metric, title=f"{named(study)}: {title}", ax=ax)
+            plot_generations(table, metric=metric, colours=colours, title=f"{named(study)}: {title}", ax=ax)
             if metric == "transfer_accuracy":
                 ax.set_ylabel(TARGETS[study])
         with mpl.rc_context(STYLE):

@@ -52,7 +52,7 @@ def plot_generations(
     Args:
         table: columns `chain`, `metric`, `generation`, `value`, `low`, `high`, `n`, `unit`.
         metric: which of the table's measures.
-        colours: hex colour per chain; by default in the order of the table.
+        colours: hex colour per chain, in the order of their markers; by default in the order of the table.
         title: heading; by default the measure's name.
         ax: where to draw; by default a new figure.
 
@@ -64,7 +64,8 @@ def plot_generations(
     if metric not in set(table["metric"]):
         raise UnknownNameError("metric", metric, (str(name) for name in table["metric"].unique()))
     chains = [str(chain) for chain in dict.fromkeys(table["chain"])]
-    colours, markers = colours or category_colours(chains), category_markers(chains)
+    colours = colours or category_colours(chains)
+    markers = category_markers(colours)
     rows = table[table["metric"] == metric]
     ax = axes_or_new(ax)
     for place, chain in enumerate(chains):
