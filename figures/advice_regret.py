@@ -1,9 +1,9 @@
 """What following the advice would have lost in the studies that the findings rest on, against four simple rules.
 
 Each study is scored by a rule that the other studies taught (`darkprobe advise --backtest`); a study that repeats
-another's data and seeds would be no test, so that of partial targets is left out. Scoring needs the folders of the
-finished studies; what is known of others stays as it was when they were scored. Without folders redraws the figure from
-advice_regret.csv.
+another's data and seeds would be no test, so those of partial targets and of longer students are left out. Scoring
+needs the folders of the finished studies; what is known of others stays as it was when they were scored. Without
+folders redraws the figure from advice_regret.csv.
 
     python figures/advice_regret.py [--studies build/reference/digits build/reference/synthetic ...]
 """
