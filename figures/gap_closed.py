@@ -60,7 +60,7 @@ def draw_methods(ax: Axes, rows: pd.DataFrame, settings: list[str]) -> None:
     for i, method in enumerate(methods):
         own = rows[rows["method"] == method].set_index("setting")
         own = own.loc[[s for s in settings if s in own.index]]
-        places = [settings.index(s) + 0.13 * (i - (len(methods) - 1) / 2) for s in own.index]
+        places = [settings.index(s) + min(0.13, 0.8 / len(methods)) * (i - (len(methods) - 1) / 2) for s in own.index]
         draw_line(ax, own, x=places, colour=colours[method], marker=markers[method], linestyle="none")
     setting_axis(ax, settings)
     percent(ax)
@@ -78,7 +78,16 @@ def draw_shares(ax: Axes, rows: pd.DataFrame, settings: list[str]) -> None:
         notes = rows.loc[rows["setting"] == setting, "note"].dropna()
         if len(notes):
             words = "no gap:\nlargest\nbetter" if "largest" in notes.iloc[0] else "no gap\nresolved"
-            ax.text(place, 0.5, words, ha="center", va="center", fontsize=7.5, color=MUTED)
+            ax.text(
+                place,
+                0.5,
+                words,
+                transform=ax.get_xaxis_transform(),
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                color=MUTED,
+            )
     ax.set_ylabel("share of the gap closed (%)")
     percent(ax)
 

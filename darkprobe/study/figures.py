@@ -53,7 +53,10 @@ def _drawings(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, Drawin
         draw = partial(plot_levels, rows, levels=LEVELS, temperature=study.fixed_temperature)
         found["levels"] = (draw, tables["levels"])
     if "controls" in tables:
-        found["controls"] = (partial(plot_controls, tables["controls"]), tables["controls"])
+        found["controls"] = (
+            partial(plot_controls, tables["controls"], against="clean KD, or as the group says"),
+            tables["controls"],
+        )
     return found
 
 
