@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from collections import defaultdict
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from darkprobe.study.plan_file import study_from
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.runs import run_rows, to_table
 from darkprobe.study.students import student_cells
-from darkprobe.study.teachers import stems_of, teacher_cells
+from darkprobe.study.teachers import Stems, stems_of, teacher_cells
 
 RUNNING = "running.json"
 """The plan that a study's directory is being run by; gone when its outputs are written."""
@@ -98,17 +99,16 @@ def study_status(directory: Path | str) -> Status:
 
 
 def _stored(study: Study, ledger: Ledger) -> dict[str, list[Result]]:
-    """Stored results by kind; what waits for an earlier phase has none."""
+    """Stored results by kind; what waits for an earlier phase has none. Where replicates are added to a study, students
+    of the old ones are found although teachers of the new ones are still to come.
+    """
     cells = teacher_cells(study)
     found = {"teachers": _present(cells, ledger)}
-    if any(ledger.missing(cell) for cell in cells):
-        return found
-    stems = stems_of(cells, [ledger.results(cell) for cell in cells])
+    ready = [cell for cell in cells if not ledger.missing(cell)]
+    stems: Stems = defaultdict(str, stems_of(ready, [ledger.results(cell) for cell in ready]))  # "": none yet
     helping = assistant_cells(study, stems)
     found["assistants"] = _present(list(helping.values()), ledger)
-    if any(ledger.missing(cell) for cell in helping.values()):
-        return found
-    stems |= {key: ledger.results(cell)[0]["stem"] for key, cell in helping.items()}
+    stems |= {key: ledger.results(cell)[0]["stem"] for key, cell in helping.items() if not ledger.missing(cell)}
     chosen = {r: pilot_students(study, r, stems) for r in study.pilot_replicates}
     cells_of = {r: student_cells(study, r, students, read_test=False) for r, students in chosen.items()}
     pilot_cells = [cell for some in cells_of.values() for cell in some]

@@ -160,6 +160,15 @@ def test_status_follows_the_plan_that_is_being_run(finished: Path, tmp_path: Pat
     assert not any(study_status(finished).left.values())
 
 
+def test_what_the_old_replicates_have_is_done_while_teachers_of_new_ones_train(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "more")
+    larger = dataclasses.replace(SMALL, confirm=SMALL.confirm + 2)
+    (tmp_path / "more" / "running.json").write_text(json.dumps(larger.as_dict()))
+    before, status = study_status(finished), study_status(tmp_path / "more")
+    assert status.left["teachers"] > 0 and status.left["confirm students"] > 0
+    assert status.done == before.done
+
+
 @contextmanager
 def monkeypatched_students_that_fail() -> Iterator[None]:
     def stopped(*_: object) -> list[dict[str, Any]]:
