@@ -7,7 +7,7 @@ in figures/studies/, trains what is missing in the folder of `--out` and adds tw
 time leaves a core without work while the last teacher trains). After each stage, verdicts, tables and cells (small
 JSON) go to figures/studies/scaled/ or full/, from which the figures are drawn: commit them, and any later sitting, here
 or elsewhere, goes on from there. The name of the data is part of every cell's address: give it in the same words. The
-2-core edition of one study takes some five hours of 2 cores.
+2-core edition of a ladder of ResNets takes about four hours of 2 cores with avx512_bf16.
 """
 
 import argparse
