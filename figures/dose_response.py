@@ -15,8 +15,6 @@ from darkprobe.plots import plot_controls
 from darkprobe.plots.style import MUTED, headline, house_style
 from darkprobe.plots.tables import error_bars
 
-COMPARED = "clean KD, or as the group says"
-
 
 def doses(study: KeptStudy) -> pd.DataFrame:
     """(dose, distinctness left, accuracy) of H9, with intervals; empty where the study did not test it."""
@@ -63,7 +61,7 @@ def draw_figure(name: str, studies: list[KeptStudy]) -> None:
             draw_doses(axes[2 * i], dose, study)
         else:
             axes[2 * i].set_axis_off()
-        plot_controls(controls, title=f"Controls, {study.title}", against=COMPARED, ax=axes[2 * i + 1])
+        plot_controls(controls, title=f"Controls, {study.title}", ax=axes[2 * i + 1])
         effects = controls.rename(columns={"effect": "value"}).assign(quantity="effect on accuracy")
         tables += [dose, effects.drop(columns="unit_of_n")]
     save(axes, name, table=pd.concat(tables), studies=studies)

@@ -17,17 +17,17 @@ from default_studies import keep
 
 from darkprobe.files import read_json
 from darkprobe.study import find_study, run_study
+from darkprobe.study.builtin_images import IMAGE_STUDIES
 from darkprobe.study.cells import Ledger
 from darkprobe.study.parts import with_data
 
 HERE = Path(__file__).resolve().parent / "studies"
-STUDIES = ("cifar10", "cifar10-long", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn")
 
 
 def main() -> None:
     """Runs one study as far as asked, keeping every stage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("study", choices=IMAGE_STUDIES)
     parser.add_argument("--data", required=True, help="data name, e.g. parquet:../shared/data/cifar10")
     parser.add_argument("--edition", choices=("2-core", "full"), default="2-core")
     parser.add_argument("--confirm", type=int, help="confirm replicates in all; those of the plan by default")

@@ -64,7 +64,11 @@ def plot_effects(
 
 @house_style
 def plot_controls(
-    table: pd.DataFrame, *, title: str = "Controls", against: str = "clean KD", ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    title: str = "Controls",
+    against: str = "clean KD, or as the group says",
+    ax: Axes | None = None,
 ) -> Axes:
     """Axes with the effect of planted manipulations, dose after dose.
 

@@ -8,7 +8,7 @@ from darkprobe.checks import check_choice
 from darkprobe.distill.config import TrainConfig
 from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.registry import Registry
-from darkprobe.study.builtin_images import cifar10, cifar10_long, cifar10_wrn, tiny_imagenet, tiny_imagenet_wrn
+from darkprobe.study.builtin_images import IMAGE_STUDIES
 from darkprobe.study.plan import Control, MethodPlan, Study
 from darkprobe.study.plan_file import read_study
 
@@ -156,10 +156,8 @@ def levels() -> Study:
 
 
 STUDIES = Registry[Callable[..., Study]]("study")
-for _make in (digits, synthetic, levels, cifar10, cifar10_long, cifar10_wrn, tiny_imagenet, tiny_imagenet_wrn):
-    STUDIES.register(_make.__name__.replace("_", "-"), _make)
-
-_WITH_EDITIONS = ("cifar10", "cifar10-long", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn")
+for _name, _make in {"digits": digits, "synthetic": synthetic, "levels": levels, **IMAGE_STUDIES}.items():
+    STUDIES.register(_name, _make)
 
 
 def find_study(name: str, *, edition: str = "full") -> Study:
@@ -175,10 +173,10 @@ def find_study(name: str, *, edition: str = "full") -> Study:
         DataError: there is no such file, or it is not TOML.
     """
     check_choice("edition", edition, ("full", "2-core"))
-    if edition != "full" and name not in _WITH_EDITIONS and (name in STUDIES or name.endswith(".toml")):
+    if edition != "full" and name not in IMAGE_STUDIES and (name in STUDIES or name.endswith(".toml")):
         raise InvalidValueError(
             f"find_study: `edition` of {name} must be full, its only one, got {edition!r}. Leave it out; "
-            f"{', '.join(_WITH_EDITIONS)} have two."
+            f"{', '.join(IMAGE_STUDIES)} have two."
         )
     if name.endswith(".toml"):
         return read_study(Path(name))
@@ -189,4 +187,4 @@ def find_study(name: str, *, edition: str = "full") -> Study:
             STUDIES,
             hint="Or give the path of a .toml file; `darkprobe generations` has studies of its own.",
         )
-    return STUDIES[name](edition) if name in _WITH_EDITIONS else STUDIES[name]()
+    return STUDIES[name](edition) if name in IMAGE_STUDIES else STUDIES[name]()

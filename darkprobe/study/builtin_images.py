@@ -25,6 +25,9 @@ _WEIGHTS = (0.5, 0.8, 0.97)
 
 _HELD = {"temperature": 4.0}
 
+_LARGE_KD, _OWN_SIZE = "KD, 10 times as large", "WTTM in its own size"
+"""The controls that ask what the size of a loss is worth."""
+
 
 def _methods(*, few: bool, leading: tuple[int, int]) -> tuple[MethodPlan, tuple[MethodPlan, ...]]:
     """Plain distillation and its rivals, every one with as many settings: four, or three for 2 cores.
@@ -97,12 +100,12 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
         Control(label="through an assistant (TAKD)", group="teacher assistant", edit="assistant",
                 edit_parameters={"architecture": assistant}, parameters=_HELD, teacher_weight=0.9),
         Control(label=fair, group="", parameters={"temperature": temperature}, teacher_weight=36 / 37, against=fair),
-        Control(label="KD, 10 times as large", group=sizes, parameters={"temperature": temperature},
+        Control(label=_LARGE_KD, group=sizes, parameters={"temperature": temperature},
                 teacher_weight=36 / 37, loss_size=10.0, against=fair),
         Control(label="TTM, 37 times as large", group=sizes, method="ttm",
                 parameters={"gamma": 1 / temperature}, against=fair),
         Control(label=sized, group="", method="wttm", parameters={"gamma": 0.25}, loss_size=1.0, against=sized),
-        Control(label="WTTM in its own size", group=sizes, method="wttm", parameters={"gamma": 0.25},
+        Control(label=_OWN_SIZE, group=sizes, method="wttm", parameters={"gamma": 0.25},
                 against=sized),
     ]  # fmt: skip
     return (Control(label="clean", group="", parameters=_HELD, teacher_weight=0.9), *doses, *others)
@@ -170,8 +173,8 @@ def cifar10_long(edition: Edition = "full") -> Study:
     """
     study = cifar10(edition)
     epochs = 4 * study.student_training.epochs
-    asked = ("KD, 10 times as large", "WTTM in its own size")
-    compared = {control.against for control in study.controls if control.label in asked}
+    asked = [control for control in study.controls if control.label in (_LARGE_KD, _OWN_SIZE)]
+    kept = {name for control in asked for name in (control.label, control.against)}
     return dataclasses.replace(
         study,
         name=study.name.replace("cifar10", "cifar10-long"),
@@ -179,7 +182,7 @@ def cifar10_long(edition: Edition = "full") -> Study:
         student_training=scaled(study.student_training, epochs=epochs),
         fixes=tuple(plan for plan in study.fixes if plan.method == "wttm"),
         reference_weights=(),
-        controls=tuple(c for c in study.controls if c.label in {*asked, *compared}),
+        controls=tuple(c for c in study.controls if c.label in kept),
         twins=0,
         scaled=study.scaled.replace(f"{_EPOCHS} for students", f"{epochs} for students"),
     )
@@ -228,3 +231,10 @@ def tiny_imagenet_wrn(edition: Edition = "full") -> Study:
     data = "tiny-imagenet:?size=32" if few else "tiny-imagenet"
     study = _plan("tiny-imagenet-wrn", data, teachers=teachers, student="vgg8-bn-half", edition=edition)
     return _of_seven_methods(study, also=", 32 pixels") if few else study
+
+
+IMAGE_STUDIES = {
+    make.__name__.replace("_", "-"): make
+    for make in (cifar10, cifar10_long, cifar10_wrn, tiny_imagenet, tiny_imagenet_wrn)
+}
+"""By name: the studies that have two editions."""

@@ -54,7 +54,7 @@ def _drawings(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, Drawin
         found["levels"] = (draw, tables["levels"])
     if "controls" in tables:
         found["controls"] = (
-            partial(plot_controls, tables["controls"], against="clean KD, or as the group says"),
+            partial(plot_controls, tables["controls"]),
             tables["controls"],
         )
     return found

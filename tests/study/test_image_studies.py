@@ -19,14 +19,13 @@ from darkprobe.errors import InvalidValueError, UnknownNameError
 from darkprobe.store import LogitStore
 from darkprobe.study import STUDIES, Control, check_names, find_study, run_study, student_training, study_status
 from darkprobe.study.assistants import assistant_key
+from darkprobe.study.builtin_images import IMAGE_STUDIES
 from darkprobe.study.choices import choose
 from darkprobe.study.estimate import count_cells, estimate_study
 from darkprobe.study.parts import for_smoke, load_part, with_data
 from darkprobe.study.roster import confirm_students, pilot_students
 from darkprobe.study.students import Student
 from darkprobe.study.teachers import is_stacked
-
-IMAGES = ("cifar10", "cifar10-wrn", "tiny-imagenet", "tiny-imagenet-wrn")
 
 
 def blobs(argument: str, split: str) -> Split:
@@ -46,7 +45,7 @@ def _registered() -> None:
     register_data("study-blobs", read=blobs, splits=lambda argument: ("train", "test"))
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", sorted(IMAGE_STUDIES.keys() - {"cifar10-long"}))  # which follows cifar10: next test
 def test_the_edition_for_two_cores_says_that_it_is_scaled(name: str) -> None:
     full, small = find_study(name), find_study(name, edition="2-core")
     assert not full.scaled and not full.caution
