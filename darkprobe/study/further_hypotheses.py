@@ -111,35 +111,56 @@ def _t_value(estimate: Estimate) -> float:
     return estimate.effect / max(estimate.error, 1e-12)
 
 
-def calibration_tells(ece: Values, accuracy: Values, *, arms: list[str]) -> Finding | None:
+def calibration_tells(ece: Values, accuracy: Values, *, pairs: list[tuple[str, float]]) -> Finding | None:
     """H8 from the calibration error of soft labels on held-out examples and the test accuracy of their students.
 
+    The pairs differ in teacher and in temperature, and temperature moves both quantities, so that details hold the
+    same correlation across teachers at one temperature and across temperatures of one teacher, where there are three.
+
     Args:
-        ece: (replicate, arm), of the teacher at the arm's temperature, in [0, 1].
-        accuracy: (replicate, arm), of the student.
-        arms: what each arm is.
+        ece: (replicate, pair), of the teacher at the temperature, in [0, 1].
+        accuracy: (replicate, pair), of the student.
+        pairs: (teacher, temperature).
 
     Returns:
-        None with fewer than four arms.
+        None with fewer than four pairs.
     """
-    if len(arms) < 4:
+    if len(pairs) < 4:
         return None
-    ranks = [np.apply_along_axis(stats.rankdata, 1, values) for values in (ece, accuracy)]
-    centred = [r - r.mean(1, keepdims=True) for r in ranks]
-    scale = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
-    rho = (centred[0] * centred[1]).sum(1) / np.where(scale > 0, scale, np.inf)
-    detail: list[Row] = [own_row(f"ECE of {arm}", mean_estimate(ece[:, i]), "ECE") for i, arm in enumerate(arms)]
+    parts = {
+        f"across teachers, all at T = {t:g}": [p[1] == t for p in pairs] for t in dict.fromkeys(t for _, t in pairs)
+    }
+    parts |= {
+        f"across temperatures, of {teacher}": [p[0] == teacher for p in pairs]
+        for teacher in dict.fromkeys(teacher for teacher, _ in pairs)
+    }
+    detail = [own_row(f"ECE of {teacher} at T = {t:g}", mean_estimate(ece[:, i]), "ECE")
+              for i, (teacher, t) in enumerate(pairs)]  # fmt: skip
+    detail += [
+        own_row(what, mean_estimate(_rank_correlation(ece[:, part], accuracy[:, part])), "correlation")
+        for what, part in parts.items()
+        if sum(part) >= 3
+    ]
     return Finding(
         key="H8",
         claim="The better calibrated soft labels are, the better their students.",
-        quantity=f"Spearman correlation of soft-label ECE with student test accuracy over {len(arms)} pairs of teacher "
-        "and temperature, within a replicate",
+        quantity="Spearman correlation of soft-label ECE with student test accuracy "
+        f"over {len(pairs)} pairs of teacher and temperature, within a replicate",
         unit="correlation",
-        estimate=mean_estimate(rho),
+        estimate=mean_estimate(_rank_correlation(ece, accuracy)),
         direction=-1,
         test="t over per-replicate correlations",
         detail=detail,
     )
+
+
+def _rank_correlation(a: Values, b: Values) -> Values:
+    """Spearman's within each row, (replicate, ...) to (replicate,); 0 where one of the two is constant."""
+    ranks = [np.apply_along_axis(stats.rankdata, 1, values) for values in (a, b)]
+    centred = [r - r.mean(1, keepdims=True) for r in ranks]
+    scale = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
+    found: Values = (centred[0] * centred[1]).sum(1) / np.where(scale > 0, scale, np.inf)
+    return found
 
 
 def dose_response(dose: Values, accuracy: Values, *, doses: list[str], delta: float) -> Finding | None:

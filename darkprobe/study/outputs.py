@@ -70,8 +70,7 @@ def write_outputs(
 def further_findings(study: Study, soft: SoftLabels, arms: Arms) -> list[Finding]:
     """H5 to H9, those of them that the study has students for."""
     pairs, accuracy = arms.reference_table()
-    names = [f"{teacher} at T = {t:g}" for teacher, t in pairs]
-    found = [*arms.chains(), tolerance(study, soft, arms), calibration_tells(soft.ece(pairs), accuracy, arms=names)]
+    found = [*arms.chains(), tolerance(study, soft, arms), calibration_tells(soft.ece(pairs), accuracy, pairs=pairs)]
     return [finding for finding in [*found, doses(study, soft, arms)] if finding is not None]
 
 

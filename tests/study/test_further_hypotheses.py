@@ -45,12 +45,27 @@ def test_relations_and_confidence_must_both_add_to_be_confirmed() -> None:
 def test_calibration_is_correlated_within_replicates() -> None:
     ece, accuracy = RNG.random((12, 6)), RNG.random((12, 6))
     accuracy[:, 0] = accuracy[:, 1]  # ties
-    finding = calibration_tells(ece, accuracy, arms=list("abcdef"))
+    pairs = [(teacher, t) for teacher in "abc" for t in (2.0, 4.0)]
+    finding = calibration_tells(ece, accuracy, pairs=pairs)
     reference = np.mean([stats.spearmanr(e, a).statistic for e, a in zip(ece, accuracy, strict=True)])
     assert finding is not None and finding.estimate.effect == pytest.approx(reference)
-    assert calibration_tells(ece[:, :3], accuracy[:, :3], arms=list("abc")) is None
-    constant = calibration_tells(ece, np.ones_like(ece), arms=list("abcdef"))
+    assert calibration_tells(ece[:, :3], accuracy[:, :3], pairs=pairs[:3]) is None
+    constant = calibration_tells(ece, np.ones_like(ece), pairs=pairs)
     assert constant is not None and constant.estimate.effect == 0.0
+
+
+def test_calibration_across_teachers_is_told_from_calibration_across_temperatures() -> None:
+    """Teachers whose students are better the better calibrated they are, at temperatures where it is the other way."""
+    pairs = [(teacher, t) for teacher in "abc" for t in (2.0, 4.0, 8.0)]
+    ece = np.array([[0.1 * "abc".index(teacher) + t for teacher, t in pairs]]) + RNG.normal(0, 1e-3, (8, 9))
+    accuracy = np.array([[0.5 - 0.1 * "abc".index(teacher) + t for teacher, t in pairs]]) + RNG.normal(0, 1e-3, (8, 9))
+    finding = calibration_tells(ece, accuracy, pairs=pairs)
+    assert finding is not None
+    found = {row["what"]: row["effect"] for row in finding.detail if row["unit"] == "correlation"}
+    assert found == pytest.approx(
+        {f"across teachers, all at T = {t}": -1.0 for t in (2, 4, 8)}
+        | {f"across temperatures, of {teacher}": 1.0 for teacher in "abc"}
+    )
 
 
 def test_dose_response_is_the_slope_of_each_replicate() -> None:
