@@ -28,6 +28,9 @@ _HELD = {"temperature": 4.0}
 _LARGE_KD, _OWN_SIZE = "KD, 10 times as large", "WTTM in its own size"
 """The controls that ask what the size of a loss is worth."""
 
+_LABELS_ALONE = "labels alone"
+"""The control that has no teacher and sees the stored views that distilled students see."""
+
 
 def _methods(*, few: bool, leading: tuple[int, int]) -> tuple[MethodPlan, tuple[MethodPlan, ...]]:
     """Plain distillation and its rivals, every one with as many settings: four, or three for 2 cores.
@@ -80,7 +83,8 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
     """Doses of distinctness at fixed p_y, a twin teacher, teachers by other recipes (one at a third of the learning
     rate: is mismatch more than an undertrained or overtrained teacher?), an assistant between teacher and student, and
     three losses in two sizes each: TTM's own weights make it KD's at the same T, 37 times as large, and a KD ten times
-    as large asks whether what WTTM gains by its size, several times KD's, is WTTM's.
+    as large asks whether what WTTM gains by its size, several times KD's, is WTTM's. Labels alone on the stored views
+    make KD against no teacher a fair comparison where the student alone has a new view every epoch.
     """
     temperature, fair, sized = (2.0 if few else 4.0), "KD at TTM's T and weight", "WTTM in the size of KD"
     sizes = "size of the loss, against that of KD"
@@ -99,6 +103,7 @@ def _controls(*, few: bool, assistant: str) -> tuple[Control, ...]:
         ),
         Control(label="through an assistant (TAKD)", group="teacher assistant", edit="assistant",
                 edit_parameters={"architecture": assistant}, parameters=_HELD, teacher_weight=0.9),
+        Control(label=_LABELS_ALONE, group="no teacher, the same views", parameters=_HELD, teacher_weight=0.0),
         Control(label=fair, group="", parameters={"temperature": temperature}, teacher_weight=36 / 37, against=fair),
         Control(label=_LARGE_KD, group=sizes, parameters={"temperature": temperature},
                 teacher_weight=36 / 37, loss_size=10.0, against=fair),
@@ -173,7 +178,7 @@ def cifar10_long(edition: Edition = "full") -> Study:
     """
     study = cifar10(edition)
     epochs = 4 * study.student_training.epochs
-    asked = [control for control in study.controls if control.label in (_LARGE_KD, _OWN_SIZE)]
+    asked = [control for control in study.controls if control.label in (_LARGE_KD, _OWN_SIZE, _LABELS_ALONE)]
     kept = {name for control in asked for name in (control.label, control.against)}
     return dataclasses.replace(
         study,
@@ -192,8 +197,9 @@ def _of_seven_methods(study: Study, *, also: str = "") -> Study:
     """The 2-core edition of wide ResNets, planned when that of ResNets had been run and had shown what it lacks.
 
     A view for every epoch, so that a student alone sees the very images that distilled ones see: the comparison with
-    it is a test here. Two pilot replicates, because one had chosen T badly. In return, since on 2 cores one WRN-16-4
-    takes as long as dozens of students: no partial knowledge of classes, no other weights, no further teachers.
+    it is a test here, and labels alone need no control. Two pilot replicates, because one had chosen T badly. In
+    return, since on 2 cores one WRN-16-4 takes as long as dozens of students: no partial knowledge of classes, no other
+    weights, no further teachers.
     """
     return dataclasses.replace(
         study,
@@ -201,7 +207,7 @@ def _of_seven_methods(study: Study, *, also: str = "") -> Study:
         pilot=2,
         fixes=tuple(plan for plan in study.fixes if plan.method not in ("kd-sim", "kd-topk")),
         reference_weights=(),
-        controls=tuple(control for control in study.controls if control.edit == "none"),
+        controls=tuple(c for c in study.controls if c.edit == "none" and c.label != _LABELS_ALONE),
         twins=0,
         scaled=f"2-core edition: 10,000 training images in {_EPOCHS} views, one for each epoch of a student, "
         f"{_TEACHER_EPOCHS} epochs for teachers, fewer teachers, methods and settings than the full one{also}",

@@ -130,6 +130,24 @@ def test_weights_given_take_the_place_of_the_methods_own(parts: dict[str, Split]
     assert losses[2] == pytest.approx(2 * losses[0] + 3 * losses[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("epochs", [3, 4])
+def test_labels_alone_on_stored_views_are_no_teacher_where_each_epoch_has_its_view(
+    epochs: int, parts: dict[str, Split], views: LogitFile
+) -> None:
+    """Three views are stored, so that the fourth epoch shows the first one again and a student alone a new one."""
+    training = dataclasses.replace(SHORT, epochs=epochs, evaluations=epochs)
+    common = {"training": training, "policy": "pad1"}
+    labels = DistillConfig(method="kd", ce_weight=1.0, teacher_weight=0.0, **common)
+    alone = DistillConfig(method="none", view_seed=4, **common)
+    stored, fresh = (
+        distill("mlp-16", parts["train"], teacher, val=parts["val"], config=config).history.losses
+        for teacher, config in ((views, labels), (None, alone))
+    )
+    np.testing.assert_allclose(stored[:3], fresh[:3], rtol=1e-4)
+    assert len(stored) == epochs
+    assert np.allclose(stored[3:], fresh[3:], rtol=1e-4) == (epochs == 3)
+
+
 @pytest.mark.parametrize("method", ["ctkd", "kd+crd", "kd-sim", "fitnet"])
 def test_methods_with_parts_of_their_own_train_live_and_cached_alike(
     method: str, parts: dict[str, Split], stored: LogitFile, teacher: Model
