@@ -106,7 +106,8 @@ def words() -> dict[str, Any]:
     listed = list(studies.values())
     over_all: tuple[Callable[..., str], ...] = (
         tables.studies_table, tables.summary_table, tables.finding_table, tables.mismatch_table, tables.factors_table,
-        tables.fixes_table, tables.weights_table, tables.details_table, tables.distinctness_table, counted,
+        tables.fixes_table, tables.weights_table, tables.alone_table, tables.details_table,
+        tables.distinctness_table, tables.calibration_table, counted,
     )  # fmt: skip
     alone: tuple[Callable[..., Any], ...] = (
         tables.controls_table, tables.dose_table, tables.verdicts_table, tables.regret_table,

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from darkprobe.study.statistics import mean_estimate
+
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "figures"
 BACKTEST = ROOT / "benchmarks" / "backtest"
@@ -74,6 +76,18 @@ class Number:
         scale, decimals = (100.0, 2) if share else (1.0, DECIMALS.get(self.unit, 3))
         effect, low, high = (f"{scale * value:{sign}.{decimals}f}" for value in (self.effect, self.low, self.high))
         return f"{effect}{of_a_share if share else ''} [{low}, {high}]"
+
+
+def _replicates(arms: pd.DataFrame) -> pd.Series:
+    """Test accuracies of the only arm there is, by replicate; NaN where a replicate has not trained it."""
+    row = the_one((row for _, row in arms.iterrows()), "an arm of students.csv")
+    return row.drop(["control", "teacher", "method", "parameters"]).replace("", float("nan")).astype(float)
+
+
+def paired(one: pd.Series, other: pd.Series) -> Number:
+    """The mean of `one` minus `other` over the replicates that they share."""
+    low, high = (estimate := mean_estimate((one - other).dropna().to_numpy(float))).interval()
+    return Number(effect=estimate.effect, low=low, high=high, n=estimate.n, unit="accuracy")
 
 
 def number_of(row: Any, *, effect: str = "effect") -> Number:
@@ -177,6 +191,34 @@ class StudyResults:
             and float(r["temperature"]) == temperature
         ]  # fmt: skip
         return number_of(the_one(rows, f"{metric} of {model} at T = {temperature:g}"), effect="value")
+
+    def students_of(self, method: str, teacher: str = "", *, temperature: float | None = None) -> pd.Series:
+        """Test accuracy of the students of one method, replicate by replicate, at the setting of the pilot or at T."""
+        setting = {"temperature": temperature}
+        if temperature is None:
+            setting = self.setting(method, teacher) if teacher else {}
+        table = self._students
+        own = table[(table["control"] == "") & (table["teacher"] == teacher) & (table["method"] == method)]
+        return _replicates(own[[json.loads(parameters) == setting for parameters in own["parameters"]]])
+
+    def students_of_control(self, label: str) -> pd.Series:
+        """Test accuracy of the students of one control, replicate by replicate."""
+        return _replicates(self._students[self._students["control"] == label])
+
+    def control_student(self, label: str) -> Number:
+        """Test accuracy of the students of one control."""
+        found = self.students_of_control(label)
+        return paired(found, 0 * found)
+
+    @cached_property
+    def _students(self) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "tables" / "students.csv", keep_default_na=False)
+
+    def weighed(self, weight: float) -> Number:
+        """KD at another weight minus KD at its own, both at the T that the pilot chose for the other weight."""
+        name, largest = f"kd at weight {weight:g}", self.plan["teachers"][-1]
+        t = self.setting(name, largest)["temperature"]
+        return paired(self.students_of(name, largest), self.students_of("kd", largest, temperature=t))
 
     def setting(self, method: str, teacher: str) -> dict[str, float]:
         """What the pilot chose for a method from a teacher."""

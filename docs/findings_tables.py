@@ -4,10 +4,18 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from findings_numbers import Number, StudyResults, number_of, regrets, regrets_of_studies, temperature_losses, witnesses
+from findings_numbers import (
+    Number,
+    StudyResults,
+    number_of,
+    paired,
+    regrets,
+    regrets_of_studies,
+    temperature_losses,
+    witnesses,
+)
 
 from darkprobe.study.backtest import BASELINES
-from darkprobe.study.statistics import mean_estimate
 
 HYPOTHESES = ("H1", "H2", "H3", "H3-fixed", "H4", "H4-weight", "H5", "H6", "H7", "H8", "H9")
 
@@ -136,14 +144,58 @@ def fixes_table(studies: list[StudyResults]) -> str:
 
 
 def weights_table(studies: list[StudyResults]) -> str:
-    """KD at another weight of its teacher term minus KD at its own, each at the T of its pilot: a row a weight."""
-    rows = [
-        [f"`{study.title}`", f"{study.plan['reference']['teacher_weight']:g}", f"{weight:g}",
-         (found := study.part("H4-weight", f"kd at weight {weight:g} - kd")).difference(), str(found.n)]
-        for study in studies if "H4-weight" in study.verdicts
-        for weight in study.plan["reference_weights"]
-    ]  # fmt: skip
-    return markdown_table(("study", "KD's weight", "another", "points [95 % interval]", "n"), rows)
+    """KD at another weight of its teacher term minus KD at its own, each at the T of its pilot and, where the pilots
+    differ, both at that of the other weight: a row a weight.
+    """
+    rows = []
+    for study in (study for study in studies if "H4-weight" in study.verdicts):
+        largest, weight = study.plan["teachers"][-1], study.plan["reference"]["teacher_weight"]
+        own = study.setting("kd", largest)["temperature"]
+        for other in study.plan["reference_weights"]:
+            name = f"kd at weight {other:g}"
+            t, found = study.setting(name, largest)["temperature"], study.part("H4-weight", f"{name} - kd")
+            rows.append([f"`{study.title}`", f"{weight:g}, T = {own:g}", f"{other:g}, T = {t:g}", found.difference(),
+                         study.weighed(other).difference() if t != own else "the same", str(found.n)])  # fmt: skip
+    head = ("study", "KD's weight", "another", "points [95 % interval]", "both at the other's T", "n")
+    return markdown_table(head, rows)
+
+
+def alone_table(studies: list[StudyResults]) -> str:
+    """What the largest teacher adds at all: students of KD at its tuned T minus students that have labels alone.
+
+    These see the views that distilled students see, where the study has such students, else a new one every epoch.
+    """
+    rows = []
+    for study in studies:
+        views, epochs = study.plan["views"], study.plan["student_training"]["epochs"]
+        stored = any(row["label"] == "labels alone" for row in study.table("controls"))
+        labels = study.students_of_control("labels alone") if stored else study.students_of("none")
+        kd = study.students_of("kd", study.plan["teachers"][-1])
+        if not views:
+            seen = "the same images"
+        else:
+            seen = "the same views" if stored or views >= epochs else f"{views} views, alone {epochs}"
+        gain = paired(kd, labels)
+        rows.append([f"`{study.title}`", paired(labels, 0 * labels).level(), paired(kd, 0 * kd).level(),
+                     gain.difference(), str(gain.n), seen])  # fmt: skip
+    return markdown_table(("study", "labels alone", "KD from the largest teacher", "difference", "n", "both see"), rows)
+
+
+def calibration_table(studies: list[StudyResults]) -> str:
+    """H8 taken apart: across teachers at one temperature after another, and across temperatures of the largest."""
+    start = "across teachers, all at T = "
+    held = [study for study in studies if "H8" in study.verdicts]
+    parts = {study.title: [row["what"] for row in study.verdicts["H8"]["detail"]] for study in held}
+    temperatures = sorted(
+        {float(what.removeprefix(start)) for found in parts.values() for what in found if start in what}
+    )
+    rows = []
+    for study in held:
+        wanted = [f"{start}{t:g}" for t in temperatures] + [f"across temperatures, of {study.plan['teachers'][-1]}"]
+        rows.append([f"`{study.title}`", *(study.part("H8", what).shown() if what in parts[study.title] else "-"
+                                          for what in wanted)])  # fmt: skip
+    head = ("study", *(f"teachers, T = {t:g}" for t in temperatures), "temperatures, largest teacher")
+    return markdown_table(head, rows)
 
 
 def has_fix(study: StudyResults, method: str) -> bool:
@@ -174,8 +226,7 @@ def dose_table(study: StudyResults) -> str:
 
 def over_studies(values: Any) -> Number:
     """Mean over studies with a t interval."""
-    low, high = (estimate := mean_estimate(values.to_numpy(float))).interval()
-    return Number(effect=estimate.effect, low=low, high=high, n=estimate.n, unit="accuracy")
+    return paired(values, 0 * values)
 
 
 def regret_table() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -183,6 +184,30 @@ def test_a_study_that_shares_teachers_is_no_second_witness() -> None:
     twin = StudyResults("synthetic")
     twin.__dict__["plan"] = first.plan | {"teachers": first.plan["teachers"][:2]}
     assert findings_numbers.witnesses([first, other, small, twin]) == [first, other, small]
+
+
+def test_students_are_paired_by_replicate() -> None:
+    """Against the tables that the study itself wrote, and an interval from SciPy."""
+    study = read_studies()["reference/synthetic-weights"]
+    gain = study.part("H4-weight", "kd at weight 0.97 - kd")  # the pilot took T = 8 for both
+    found = study.weighed(0.97)
+    assert (found.effect, found.low, found.high, found.n) == pytest.approx((gain.effect, gain.low, gain.high, gain.n))
+    kd, alone = study.students_of("kd", "mlp-256"), study.students_of("none")
+    interval = stats.ttest_rel(kd, alone).confidence_interval()
+    number = findings_numbers.paired(kd, alone)
+    assert (number.low, number.high, number.n) == pytest.approx((*interval, 64))
+    assert number.effect == pytest.approx(study.student("kd, tuned T", "mlp-256").effect - study.student("none").effect)
+    with pytest.raises(LookupError, match="1 row for an arm"):
+        study.students_of("kd", "mlp-256", temperature=3.0)
+
+
+def test_a_control_has_students_of_its_own() -> None:
+    images = read_studies()["scaled/cifar10-2-core"]
+    for row in images.table("controls"):
+        if row["label"] in ("labels alone", "lr0.3 teacher", "twin teacher"):
+            clean = images.students_of("kd", "resnet56", temperature=4.0)
+            found = findings_numbers.paired(images.students_of_control(row["label"]), clean)
+            assert (found.effect, found.n) == pytest.approx((row["effect"], row["n"]))
 
 
 TRIPLE = re.compile(r"[+-]\d+\.\d+(?: points)? \[[+-]\d+\.\d+, [+-]\d+\.\d+\]")

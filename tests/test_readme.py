@@ -105,3 +105,15 @@ def test_the_sentences_numbers_are_what_was_measured() -> None:
     assert interval(pd.Series(at_two)).replace(" [", " points [") in text
     for temperature in (8, 16):
         assert next(row for what, row in detail.items() if f"all at T = {temperature} " in what)["high"] < 0
+
+
+@pytest.mark.parametrize("study", ["digits", "synthetic"])
+def test_calibration_across_teachers_is_what_was_measured(study: str) -> None:
+    detail = json.loads((REFERENCE / study / "verdicts.json").read_text())["H8"]["detail"]
+    at_four = next(row for row in detail if row["what"] == "across teachers, all at T = 4")
+    shown = f"{at_four['effect']:+.3f} [{at_four['low']:+.3f}, {at_four['high']:+.3f}] on {study}"
+    assert shown in " ".join(README.split())
+    others = [row for row in detail if row["what"].startswith("across teachers") and row is not at_four]
+    assert study == "digits" or all(row["low"] > 0 for row in others)  # "the other way at other T"
+    temperatures = [row["effect"] for row in detail if row["what"].startswith("across temperatures")]
+    assert min(temperatures) > 0
