@@ -205,6 +205,19 @@ class StudyResults:
         """Test accuracy of the students of one control, replicate by replicate."""
         return _replicates(self._students[self._students["control"] == label])
 
+    @property
+    def fair(self) -> bool:
+        """Whether it has students with labels alone that see the stored views."""
+        return any(row["label"] == "labels alone" for row in self.table("controls"))
+
+    def labels_alone(self) -> pd.Series:
+        """Students without a teacher: those that see the views of distilled ones, where there are such."""
+        return self.students_of_control("labels alone") if self.fair else self.students_of("none")
+
+    def gain(self, *, temperature: float | None = None) -> Number:
+        """KD from the largest teacher minus labels alone, at the T of the pilot or at another."""
+        return paired(self.students_of("kd", self.plan["teachers"][-1], temperature=temperature), self.labels_alone())
+
     def control_student(self, label: str) -> Number:
         """Test accuracy of the students of one control."""
         found = self.students_of_control(label)

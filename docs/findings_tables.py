@@ -168,16 +168,14 @@ def alone_table(studies: list[StudyResults]) -> str:
     rows = []
     for study in studies:
         views, epochs = study.plan["views"], study.plan["student_training"]["epochs"]
-        stored = any(row["label"] == "labels alone" for row in study.table("controls"))
-        labels = study.students_of_control("labels alone") if stored else study.students_of("none")
-        kd = study.students_of("kd", study.plan["teachers"][-1])
         if not views:
             seen = "the same images"
         else:
-            seen = "the same views" if stored or views >= epochs else f"{views} views, alone {epochs}"
-        gain = paired(kd, labels)
-        rows.append([f"`{study.title}`", paired(labels, 0 * labels).level(), paired(kd, 0 * kd).level(),
-                     gain.difference(), str(gain.n), seen])  # fmt: skip
+            seen = "the same views" if study.fair or views >= epochs else f"{views} views, alone {epochs}"
+        alone = study.control_student("labels alone") if study.fair else study.student("none")
+        distilled = study.student("kd, tuned T", study.plan["teachers"][-1])
+        gain = study.gain()
+        rows.append([f"`{study.title}`", alone.level(), distilled.level(), gain.difference(), str(gain.n), seen])
     return markdown_table(("study", "labels alone", "KD from the largest teacher", "difference", "n", "both see"), rows)
 
 
