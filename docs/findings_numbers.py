@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "figures"
 BACKTEST = ROOT / "benchmarks" / "backtest"
 
+LABELS_ALONE = "labels alone"
+"""The control that has no teacher and sees the stored views that distilled students see."""
+
 Says = Literal["above", "below", "open"]
 """What a sentence claims of an interval: wholly above a value, wholly below it, or that it holds the value."""
 
@@ -208,11 +211,11 @@ class StudyResults:
     @property
     def fair(self) -> bool:
         """Whether it has students with labels alone that see the stored views."""
-        return any(row["label"] == "labels alone" for row in self.table("controls"))
+        return any(row["label"] == LABELS_ALONE for row in self.table("controls"))
 
     def labels_alone(self) -> pd.Series:
         """Students without a teacher: those that see the views of distilled ones, where there are such."""
-        return self.students_of_control("labels alone") if self.fair else self.students_of("none")
+        return self.students_of_control(LABELS_ALONE) if self.fair else self.students_of("none")
 
     def gain(self, *, temperature: float | None = None) -> Number:
         """KD from the largest teacher minus labels alone, at the T of the pilot or at another."""

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from findings_numbers import (
+    LABELS_ALONE,
     Number,
     StudyResults,
     number_of,
@@ -172,11 +173,11 @@ def alone_table(studies: list[StudyResults]) -> str:
             seen = "the same images"
         else:
             seen = "the same views" if study.fair or views >= epochs else f"{views} views, alone {epochs}"
-        alone = study.control_student("labels alone") if study.fair else study.student("none")
+        alone = study.control_student(LABELS_ALONE) if study.fair else study.student("none")
         distilled = study.student("kd, tuned T", study.plan["teachers"][-1])
         gain = study.gain()
         rows.append([f"`{study.title}`", alone.level(), distilled.level(), gain.difference(), str(gain.n), seen])
-    return markdown_table(("study", "labels alone", "KD from the largest teacher", "difference", "n", "both see"), rows)
+    return markdown_table(("study", LABELS_ALONE, "KD from the largest teacher", "difference", "n", "both see"), rows)
 
 
 def calibration_table(studies: list[StudyResults]) -> str:

@@ -78,7 +78,8 @@ def plot_controls(
             written beside the row). Rows of one control stand together in the order given, and are joined where their
             labels differ in numbers only: doses of one manipulation.
         title: heading.
-        against: what was subtracted; part of the axis label.
+        against: what was subtracted; part of the axis label. The default is for controls of a study, some groups of
+            which name a control of their own that they are compared with.
         ax: where to draw; by default a new figure.
 
     Returns:

@@ -193,7 +193,13 @@ def cifar10_long(edition: Edition = "full") -> Study:
     )
 
 
-def _of_seven_methods(study: Study, *, also: str = "") -> Study:
+_SAID_WIDE = (
+    f"2-core edition: 10,000 training images in {_EPOCHS} views, one for each epoch of a student, {_TEACHER_EPOCHS} "
+    "epochs for teachers, fewer teachers, methods and settings than the full one"
+)
+
+
+def _wide_on_2_cores(study: Study, *, scaled: str = _SAID_WIDE) -> Study:
     """The 2-core edition of wide ResNets, planned when that of ResNets had been run and had shown what it lacks.
 
     A view for every epoch, so that a student alone sees the very images that distilled ones see: the comparison with
@@ -209,8 +215,7 @@ def _of_seven_methods(study: Study, *, also: str = "") -> Study:
         reference_weights=(),
         controls=tuple(c for c in study.controls if c.edit == "none" and c.label != _LABELS_ALONE),
         twins=0,
-        scaled=f"2-core edition: 10,000 training images in {_EPOCHS} views, one for each epoch of a student, "
-        f"{_TEACHER_EPOCHS} epochs for teachers, fewer teachers, methods and settings than the full one{also}",
+        scaled=scaled,
     )
 
 
@@ -219,7 +224,7 @@ def cifar10_wrn(edition: Edition = "full") -> Study:
     few = edition == "2-core"
     teachers = ("wrn16-1", "wrn16-4") if few else ("wrn16-1", "wrn16-2", "wrn16-4", "wrn16-8")
     study = _plan("cifar10-wrn", "cifar10", teachers=teachers, student="vgg8-bn-half", edition=edition)
-    return _of_seven_methods(study) if few else study
+    return _wide_on_2_cores(study) if few else study
 
 
 def tiny_imagenet(edition: Edition = "full") -> Study:
@@ -236,7 +241,7 @@ def tiny_imagenet_wrn(edition: Edition = "full") -> Study:
     teachers = ("wrn16-1", "wrn16-4") if few else ("wrn16-1", "wrn16-2", "wrn16-4", "wrn16-8")
     data = "tiny-imagenet:?size=32" if few else "tiny-imagenet"
     study = _plan("tiny-imagenet-wrn", data, teachers=teachers, student="vgg8-bn-half", edition=edition)
-    return _of_seven_methods(study, also=", 32 pixels") if few else study
+    return _wide_on_2_cores(study, scaled=f"{_SAID_WIDE}, 32 pixels") if few else study
 
 
 IMAGE_STUDIES = {

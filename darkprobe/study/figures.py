@@ -53,10 +53,7 @@ def _drawings(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, Drawin
         draw = partial(plot_levels, rows, levels=LEVELS, temperature=study.fixed_temperature)
         found["levels"] = (draw, tables["levels"])
     if "controls" in tables:
-        found["controls"] = (
-            partial(plot_controls, tables["controls"]),
-            tables["controls"],
-        )
+        found["controls"] = (partial(plot_controls, tables["controls"]), tables["controls"])
     return found
 
 
