@@ -7,7 +7,8 @@ is small of each study goes to figures/studies/reference/, from which the figure
 
 Is a fix more than a weight of the loss that nobody tuned? Two teachers of each of the three ladders again, on other
 seeds, with distillation at several teacher weights (digits-weights, digits-conv-weights, synthetic-weights); a few
-minutes more.
+minutes more. The same once more, on seeds again their own, where what is to be beaten is Hinton's KD, which divides the
+student's logits by T too (digits-hinton, digits-conv-hinton, synthetic-hinton).
 
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
@@ -27,6 +28,10 @@ SEED = 64
 
 SEED_OF_WEIGHTS = 128
 """Of the studies of weights, which were planned when those from `SEED` were known."""
+
+
+SEED_OF_HINTON = 192
+"""Of the studies of Hinton's KD, which were planned when those of weights were known."""
 
 
 def digits_conv() -> Study:
@@ -61,11 +66,27 @@ def weights_of(study: Study) -> Study:
     )
 
 
+def hinton_of(study: Study) -> Study:
+    """As `weights_of`, against Hinton's KD; the KD of the other studies, its student at T = 1, is a fix here.
+
+    That TTM beats KD is said of this form: with the student at T = 1, TTM and KD are one loss at two weights.
+    """
+    own = weights_of(study)
+    return dataclasses.replace(
+        own,
+        name=f"{study.name}-hinton",
+        seed=SEED_OF_HINTON,
+        reference=dataclasses.replace(study.reference, method="kd-hinton"),
+        fixes=(*own.fixes, study.reference),
+    )
+
+
 def plans() -> dict[str, Study]:
     """The studies by the name of their folder."""
     made = {name: find_study(name) for name in ("digits", "synthetic", "levels")} | {"digits-conv": digits_conv()}
     made = {name: dataclasses.replace(study, seed=SEED, confirm=64) for name, study in made.items()}
-    return made | {f"{name}-weights": weights_of(made[name]) for name in ("digits", "digits-conv", "synthetic")}
+    asked = [of(made[name]) for of in (weights_of, hinton_of) for name in ("digits", "digits-conv", "synthetic")]
+    return made | {study.name: study for study in asked}
 
 
 def main() -> None:

@@ -105,7 +105,11 @@ class Arms:
         tuned = self._tuned((study.reference, *study.fixes))
         keys = {m: ("", largest, m, setting_text(self.choices.settings[largest, m])) for m in tuned}
         entropy = {m: np.asarray(self._entropies[key], dtype=np.float64) for m, key in keys.items()}
-        found = [chain(key, accuracy=tuned, largest=largest, delta=study.delta, entropy=entropy) for key in CHAINS]
+        found = [
+            chain(key, accuracy=tuned, largest=largest, delta=study.delta, reference=study.reference.method,
+                  entropy=entropy)
+            for key in CHAINS
+        ]  # fmt: skip
         return [finding for finding in found if finding is not None]
 
     def control(self, label: str) -> Values:

@@ -19,7 +19,7 @@ CHAINS = {
     "H6": ("Matching the transformed teacher beats KD, and weighting it by example beats that.",
            (("ttm", "kd"), ("wttm", "ttm"))),
 }  # fmt: skip
-"""Claims that one method beats another along a chain: (claim, (better, worse) ...)."""
+"""Claims that one method beats another along a chain: (claim, (better, worse) ...). "kd" is the plan's reference."""
 
 
 def chain(
@@ -28,6 +28,7 @@ def chain(
     accuracy: dict[str, Values],
     largest: str,
     delta: float,
+    reference: str = "kd",
     entropy: Mapping[str, Values] | None = None,
 ) -> Finding | None:
     """H5 or H6 from student test accuracies (replicate,) by method, each tuned, from the largest teacher.
@@ -39,12 +40,14 @@ def chain(
         accuracy: by method.
         largest: name of the teacher.
         delta: smallest difference of interest.
+        reference: the form of KD that stands for it; "kd-hinton" divides the student's logits by T as well.
         entropy: students' mean entropy on the test split, nats (replicate,), by method; shown for H6.
 
     Returns:
         None where the study has not both methods of at least two links.
     """
-    claim, links = CHAINS[key]
+    claim, named = CHAINS[key]
+    links = [(reference if a == "kd" else a, reference if b == "kd" else b) for a, b in named]
     found = {(a, b): accuracy[a] - accuracy[b] for a, b in links if a in accuracy and b in accuracy}
     if len(found) < 2:
         return None

@@ -67,10 +67,16 @@ def read_outcome(directory: Path | str) -> Outcome:
     """The outcome of a finished study.
 
     Raises:
-        DataError: there is no study, or it is not finished.
+        DataError: there is no study, it is not finished, or its reference is another form of KD, whose temperatures
+            are not those that the advice is about.
     """
     directory = Path(directory)
     study = read_plan(directory)
+    if study.reference.method != "kd":
+        raise DataError(
+            f"read_outcome: the reference of the study in {str(directory)!r} must be 'kd', got "
+            f"{study.reference.method!r}. Leave it out: advice is learnt from and scored on temperatures of 'kd'."
+        )
     choices = read_json(directory / "study.json", who="read_outcome").get("choices")
     if choices is None or not (directory / "runs.csv").is_file():
         raise DataError(

@@ -102,6 +102,17 @@ def test_backtest_measures_what_was_lost(finished: Path) -> None:
     assert set(losses["rule"]) == {"untaught", "T = 4"}
 
 
+def test_a_study_of_another_form_of_kd_is_refused_by_name(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(finished, tmp_path / "hinton")
+    plan = json.loads((tmp_path / "hinton" / "study.json").read_text())
+    plan["reference"]["method"] = "kd-hinton"
+    (tmp_path / "hinton" / "study.json").write_text(json.dumps(plan))
+    with pytest.raises(DataError, match=r"hinton' must be 'kd', got 'kd-hinton'\. Leave it out"):
+        backtest([finished, tmp_path / "hinton"])
+
+
 def test_runs_of_students_do_not_change_the_advice(finished: Path, tmp_path: Path) -> None:
     """No peeking: with every student's accuracy turned round, the same choice is made, only its score differs; so too
     for the rule that was learnt from other studies.

@@ -26,6 +26,15 @@ def test_a_chain_holds_when_its_weakest_link_does() -> None:
     assert chain("H6", accuracy={"kd": base, "ttm": base}, largest="t", delta=0.005) is None
 
 
+def test_the_first_link_is_against_the_form_of_kd_that_the_plan_has() -> None:
+    base = RNG.normal(0.9, 0.01, 20)
+    arms = {name: base + gain for name, gain in (("kd", 0.03), ("kd-hinton", 0), ("ttm", 0.02), ("wttm", 0.021))}
+    finding = chain("H6", accuracy=arms, largest="t", delta=0.005, reference="kd-hinton")
+    assert finding is not None
+    assert [row["what"] for row in finding.detail] == ["ttm - kd-hinton", "wttm - ttm"]
+    assert finding.detail[0]["effect"] == pytest.approx(0.02)
+
+
 def test_relations_and_confidence_must_both_add_to_be_confirmed() -> None:
     """H5 on its own methods: KD over KD-pt over LS, and KD-sim over LS; one link that fails is enough to refute."""
     base = RNG.normal(0.9, 0.01, 20)
