@@ -142,6 +142,11 @@ class StudyResults:
         """Name for tables; a scaled study says so."""
         return f"{self.name} (scaled)" if self.plan["scaled"] else self.name
 
+    @property
+    def kd(self) -> str:
+        """The form of KD that fixes are compared with: "kd", its student at T = 1, or "kd-hinton"."""
+        return str(self.plan["reference"]["method"])
+
     def repeats(self, other: "StudyResults") -> bool:
         """Whether it shares data, seeds and teachers with another: then it is no second witness of what they tell."""
         same = all(self.plan[key] == other.plan[key] for key in ("data", "seed"))
@@ -219,7 +224,8 @@ class StudyResults:
 
     def gain(self, *, temperature: float | None = None) -> Number:
         """KD from the largest teacher minus labels alone, at the T of the pilot or at another."""
-        return paired(self.students_of("kd", self.plan["teachers"][-1], temperature=temperature), self.labels_alone())
+        distilled = self.students_of(self.kd, self.plan["teachers"][-1], temperature=temperature)
+        return paired(distilled, self.labels_alone())
 
     def control_student(self, label: str) -> Number:
         """Test accuracy of the students of one control."""
@@ -232,9 +238,9 @@ class StudyResults:
 
     def weighed(self, weight: float) -> Number:
         """KD at another weight minus KD at its own, both at the T that the pilot chose for the other weight."""
-        name, largest = f"kd at weight {weight:g}", self.plan["teachers"][-1]
+        name, largest = f"{self.kd} at weight {weight:g}", self.plan["teachers"][-1]
         t = self.setting(name, largest)["temperature"]
-        return paired(self.students_of(name, largest), self.students_of("kd", largest, temperature=t))
+        return paired(self.students_of(name, largest), self.students_of(self.kd, largest, temperature=t))
 
     def setting(self, method: str, teacher: str) -> dict[str, float]:
         """What the pilot chose for a method from a teacher."""

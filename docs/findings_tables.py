@@ -151,10 +151,10 @@ def weights_table(studies: list[StudyResults]) -> str:
     rows = []
     for study in (study for study in studies if "H4-weight" in study.verdicts):
         largest, weight = study.plan["teachers"][-1], study.plan["reference"]["teacher_weight"]
-        own = study.setting("kd", largest)["temperature"]
+        own = study.setting(study.kd, largest)["temperature"]
         for other in study.plan["reference_weights"]:
-            name = f"kd at weight {other:g}"
-            t, found = study.setting(name, largest)["temperature"], study.part("H4-weight", f"{name} - kd")
+            name = f"{study.kd} at weight {other:g}"
+            t, found = study.setting(name, largest)["temperature"], study.part("H4-weight", f"{name} - {study.kd}")
             rows.append([f"`{study.title}`", f"{weight:g}, T = {own:g}", f"{other:g}, T = {t:g}", found.difference(),
                          study.weighed(other).difference() if t != own else "the same", str(found.n)])  # fmt: skip
     head = ("study", "KD's weight", "another", "points [95 % interval]", "both at the other's T", "n")
@@ -174,7 +174,7 @@ def alone_table(studies: list[StudyResults]) -> str:
         else:
             seen = "the same views" if study.fair or views >= epochs else f"{views} views, alone {epochs}"
         alone = study.control_student(LABELS_ALONE) if study.fair else study.student("none")
-        distilled = study.student("kd, tuned T", study.plan["teachers"][-1])
+        distilled = study.student(f"{study.kd}, tuned T", study.plan["teachers"][-1])
         gain = study.gain()
         rows.append([f"`{study.title}`", alone.level(), distilled.level(), gain.difference(), str(gain.n), seen])
     return markdown_table(("study", LABELS_ALONE, "KD from the largest teacher", "difference", "n", "both see"), rows)

@@ -98,11 +98,12 @@ def test_kept_numbers_can_be_computed_again_from_the_students(study: str) -> Non
     students = pd.read_csv(tables / "students.csv", keep_default_na=False).set_index(
         ["control", "teacher", "method", "parameters"]
     )
+    kd = json.loads((tables.parent / "study.json").read_text())["reference"]["method"]
     gaps = pd.read_csv(tables / "gap.csv").query("quantity == 'gap' and setting != 'tuned'")
     assert len(gaps) >= 3
     for row in gaps.itertuples():
         setting = json.dumps({"temperature": row.temperature})
-        pair = [students.loc[("", teacher, "kd", setting)].to_numpy(float) for teacher in (row.teacher, row.against)]
+        pair = [students.loc[("", teacher, kd, setting)].to_numpy(float) for teacher in (row.teacher, row.against)]
         difference = pair[0] - pair[1]
         interval = stats.t.interval(0.95, len(difference) - 1, difference.mean(), stats.sem(difference))
         assert (row.value, row.low, row.high) == pytest.approx((difference.mean(), *interval), abs=1e-12)
