@@ -8,7 +8,8 @@ is small of each study goes to figures/studies/reference/, from which the figure
 Is a fix more than a weight of the loss that nobody tuned? Two teachers of each of the three ladders again, on other
 seeds, with distillation at several teacher weights (digits-weights, digits-conv-weights, synthetic-weights); a few
 minutes more. The same once more, on seeds again their own, where what is to be beaten is Hinton's KD, which divides the
-student's logits by T too (digits-hinton, digits-conv-hinton, synthetic-hinton).
+student's logits by T too (digits-hinton, digits-conv-hinton, synthetic-hinton), and with students that learn three and
+ten times as fast (-3x, -10x).
 
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
@@ -66,17 +67,21 @@ def weights_of(study: Study) -> Study:
     )
 
 
-def hinton_of(study: Study) -> Study:
+def hinton_of(study: Study, *, rate: float = 1.0) -> Study:
     """As `weights_of`, against Hinton's KD; the KD of the other studies, its student at T = 1, is a fix here.
 
-    That TTM beats KD is said of this form: with the student at T = 1, TTM and KD are one loss at two weights.
+    That TTM beats KD is said of this form: with the student at T = 1, TTM and KD are one loss at two weights. Hinton's
+    asks the student for T times as large logits, so that at one learning rate, chosen with neither, it may only be
+    slower: `rate` times that of the study, with the teachers and seeds of rate 1 and one weight of KD.
     """
-    own = weights_of(study)
+    own, training = weights_of(study), study.student_training
     return dataclasses.replace(
         own,
-        name=f"{study.name}-hinton",
+        name=f"{study.name}-hinton" + (f"-{rate:g}x" if rate != 1 else ""),
         seed=SEED_OF_HINTON,
+        student_training=dataclasses.replace(training, learning_rate=rate * training.learning_rate),
         reference=dataclasses.replace(study.reference, method="kd-hinton"),
+        reference_weights=own.reference_weights if rate == 1 else (),
         fixes=(*own.fixes, study.reference),
     )
 
@@ -85,7 +90,9 @@ def plans() -> dict[str, Study]:
     """The studies by the name of their folder."""
     made = {name: find_study(name) for name in ("digits", "synthetic", "levels")} | {"digits-conv": digits_conv()}
     made = {name: dataclasses.replace(study, seed=SEED, confirm=64) for name, study in made.items()}
-    asked = [of(made[name]) for of in (weights_of, hinton_of) for name in ("digits", "digits-conv", "synthetic")]
+    ladders = [made[name] for name in ("digits", "digits-conv", "synthetic")]
+    asked = [weights_of(study) for study in ladders]
+    asked += [hinton_of(study, rate=rate) for rate in (1.0, 3.0, 10.0) for study in ladders]
     return made | {study.name: study for study in asked}
 
 
