@@ -19,9 +19,12 @@ from findings_numbers import (
     Number,
     Says,
     StudyResults,
+    at_best_rate,
+    at_rates,
     best_simple,
     cosine,
     outside,
+    paired,
     public_number,
     read_studies,
     regret_of,
@@ -100,10 +103,18 @@ def smallest_chosen(rule: str) -> str:
     return f"{sum(table[study] == teacher for study, teacher in smallest.items())} of {len(table)}"
 
 
+def best_rate_gain(studies: dict[str, StudyResults], name: str, better: str, worse: str = "") -> Number:
+    """One method minus another, each at its best learning rate of the student in hindsight, or minus itself at the
+    rate of the other studies.
+    """
+    same = at_rates(studies, name)
+    return paired(at_best_rate(same, better), at_best_rate(same, worse) if worse else at_best_rate(same[:1], better))
+
+
 def words() -> dict[str, Any]:
     """What the template can call."""
     studies = read_studies()
-    listed = list(studies.values())
+    listed = [study for study in studies.values() if not study.name.startswith("rates/")]
     over_all: tuple[Callable[..., str], ...] = (
         tables.studies_table, tables.summary_table, tables.finding_table, tables.mismatch_table, tables.factors_table,
         tables.fixes_table, tables.weights_table, tables.alone_table, tables.details_table,
@@ -119,6 +130,8 @@ def words() -> dict[str, Any]:
     return {
         **{function.__name__: partial(function, listed) for function in over_all},
         **{function.__name__: function for function in alone},
+        "rates_table": partial(tables.rates_table, studies),
+        "at_best_rate": partial(best_rate_gain, studies),
         "study": studies.__getitem__,
         "generations": list(chains.values()),
         "chains": chains.__getitem__,

@@ -48,6 +48,15 @@ def keep(source: Path, target: Path, *, cells: bool = False) -> None:
                 shutil.copy(source / "figures" / f"{name}{suffix}", target)
 
 
+def take_teachers(source: Path, target: Path) -> None:
+    """Cells and stores of a study that has the same teachers, where there is one and `target` has none yet: networks
+    that differ in nothing are not trained again.
+    """
+    if (source / "store").exists() and not (target / "store").exists():
+        for part in ("cells", "store"):
+            shutil.copytree(source / part, target / part, dirs_exist_ok=True)
+
+
 def students(runs: Path) -> pd.DataFrame:
     """Test accuracy at the last epoch, a row an arm of the confirm replicates, a column a replicate."""
     table = pd.read_csv(runs, keep_default_na=False)

@@ -13,7 +13,7 @@ or elsewhere, goes on from there. The name of the data is part of every cell's a
 import argparse
 from pathlib import Path
 
-from default_studies import keep
+from default_studies import keep, take_teachers
 
 from darkprobe.files import read_json
 from darkprobe.study import find_study, run_study
@@ -37,6 +37,7 @@ def main() -> None:
     given = parser.parse_args()
     study = with_data(find_study(given.study, edition=given.edition), given.data)
     kept, directory = HERE / ("full" if given.edition == "full" else "scaled") / study.name, given.out / study.name
+    take_teachers(given.out / study.name.replace("-long", ""), directory)
     (directory / "cells").mkdir(parents=True, exist_ok=True)
     Ledger(directory).adopt(kept)
     wanted = given.confirm or study.confirm

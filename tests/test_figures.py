@@ -20,7 +20,11 @@ FIGURES = ROOT / "figures"
 SCRIPTS = sorted(
     path.name for path in FIGURES.glob("*.py") if not path.name.startswith("_") and not path.stem.endswith("_studies")
 )
-REFERENCE = sorted(path.parents[1].name for path in FIGURES.glob("studies/reference/*/tables/students.csv"))
+REFERENCE = sorted(
+    f"{path.parents[2].name}/{path.parents[1].name}"
+    for kind in ("reference", "rates")
+    for path in FIGURES.glob(f"studies/{kind}/*/tables/students.csv")
+)
 
 
 def refuse(*args: object, **kwargs: object) -> None:
@@ -93,8 +97,8 @@ def test_every_picture_has_its_four_files_and_says_where_it_came_from() -> None:
 @pytest.mark.parametrize("study", REFERENCE)
 def test_kept_numbers_can_be_computed_again_from_the_students(study: str) -> None:
     """Gaps and accuracies of the kept tables are those of the kept students, by SciPy."""
-    assert {"digits", "synthetic"} <= set(REFERENCE)
-    tables = FIGURES / "studies" / "reference" / study / "tables"
+    assert {"reference/digits", "reference/synthetic"} <= set(REFERENCE)
+    tables = FIGURES / "studies" / study / "tables"
     students = pd.read_csv(tables / "students.csv", keep_default_na=False).set_index(
         ["control", "teacher", "method", "parameters"]
     )
