@@ -115,6 +115,22 @@ def test_kept_numbers_can_be_computed_again_from_the_students(study: str) -> Non
     assert alone == pytest.approx(np.mean(students.loc[("", "", "none", "{}")].to_numpy(float)), abs=1e-12)
 
 
+def test_teachers_are_taken_once_from_a_study_that_has_the_same(tmp_path: Path) -> None:
+    take = runpy.run_path(str(FIGURES / "default_studies.py"))["take_teachers"]
+    take(tmp_path / "none", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    for part in ("cells", "store"):
+        (tmp_path / "old" / part).mkdir(parents=True)
+        (tmp_path / "old" / part / "file").write_text("old")
+    (tmp_path / "new" / "cells").mkdir(parents=True)
+    take(tmp_path / "old", tmp_path / "new")
+    taken = tmp_path / "new" / "store" / "file"
+    assert taken.read_text() == (tmp_path / "new" / "cells" / "file").read_text() == "old"
+    taken.write_text("new")
+    take(tmp_path / "old", tmp_path / "new")
+    assert taken.read_text() == "new"
+
+
 def test_make_figures_runs_these_scripts_and_none_that_trains() -> None:
     recipe = (ROOT / "Makefile").read_text().split("\nfigures:")[1].split("\n\n")[0]
     assert "filter-out figures/_% %_studies.py" in recipe and "--train" not in recipe
