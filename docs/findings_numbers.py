@@ -287,8 +287,7 @@ def at_rates(studies: dict[str, StudyResults], name: str) -> list[StudyResults]:
 
 def at_best_rate(studies: list[StudyResults], method: str) -> pd.Series:
     """Students of one method from the largest teacher at the rate that is best for it in the mean, in hindsight."""
-    found = [s.students_of(method, "" if method == "none" else s.plan["teachers"][-1])
-             for s in studies]  # fmt: skip
+    found = [s.students_of(method, "" if method == "none" else s.plan["teachers"][-1]) for s in studies]
     return max(found, key=lambda values: float(values.mean()))
 
 

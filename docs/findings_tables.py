@@ -177,16 +177,8 @@ def rates_table(studies: dict[str, StudyResults]) -> str:
             arms = [study.students_of(method, "" if method == "none" else largest) for method in methods]
             rows.append([f"`{study.title}`", f"{rate:g}", *_levels_and_gains(arms)])
         rows.append([f"{name}, best rate of each", "", *_levels_and_gains([at_best_rate(same, m) for m in methods])])
-    head = (
-        "study",
-        "rate",
-        "no teacher",
-        "Hinton's KD",
-        "KD, student at T = 1",
-        "TTM",
-        "KD - Hinton's",
-        "TTM - Hinton's",
-    )
+    head = ("study", "rate", "no teacher", "Hinton's KD", "KD, student at T = 1", "TTM", "KD - Hinton's",
+            "TTM - Hinton's")  # fmt: skip
     return markdown_table(head, rows)
 
 
