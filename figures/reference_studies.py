@@ -9,7 +9,7 @@ Is a fix more than a weight of the loss that nobody tuned? Two teachers of each 
 seeds, with distillation at several teacher weights (digits-weights, digits-conv-weights, synthetic-weights); a few
 minutes more. The same once more, on seeds again their own, where what is to be beaten is Hinton's KD, which divides the
 student's logits by T too (digits-hinton, digits-conv-hinton, synthetic-hinton), and with students that learn three and
-ten times as fast (-3x, -10x, kept in figures/studies/rates/): under half an hour for these nine.
+ten times as fast (-3x, -10x, kept in figures/studies/rates/).
 
     python figures/reference_studies.py [--out build/reference] [--workers 2] [STUDY ...]
 """
