@@ -60,6 +60,15 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def hardware() -> dict[str, Any]:
+    """The machine: processor, its cores, system, and where torch has been imported and sees one, the first GPU."""
+    found = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+    torch = sys.modules.get("torch")  # what did not import it did not compute on a GPU
+    if torch is not None and torch.cuda.is_available():
+        found["accelerator"] = torch.cuda.get_device_name()
+    return found
+
+
 def guarantee(device: str) -> Literal["bitwise", "to rounding"]:
     """How closely the same command repeats a result, given the same versions, kind of processor, seed and batch size.
 
@@ -83,7 +92,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
         "command": command_line(),
         "commit": commit(),
         "versions": versions(),
-        "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
+        "hardware": hardware(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,
     }

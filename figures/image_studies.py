@@ -41,7 +41,8 @@ def main() -> None:
     (directory / "cells").mkdir(parents=True, exist_ok=True)
     Ledger(directory).adopt(kept)
     wanted = given.confirm or study.confirm
-    before = read_json(kept / "study.json", who="image_studies")["confirm"] if (kept / "study.json").exists() else 2
+    begun = (kept / "study.json").exists()
+    before = read_json(kept / "study.json", who="image_studies")["confirm"] if begun else max(2, given.at_once)
     for confirm in [*range(min(before, wanted), wanted, given.at_once), wanted]:
         run_study(study.so_far(confirm), directory, workers=given.workers)
         keep(directory, kept, cells=True)

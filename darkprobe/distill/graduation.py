@@ -15,6 +15,7 @@ from darkprobe.distill.schedules.tutoring import Tutored
 from darkprobe.distill.settings import DistillConfig
 from darkprobe.store import LogitFile
 from darkprobe.zoo import Model, Preprocessing, build_module, find_architecture, make_card, preprocess
+from darkprobe.zoo.float32 import full_float32
 
 _EVALUATION_BATCH = 500
 
@@ -43,6 +44,7 @@ class Distilled:
 
 
 @torch.no_grad()
+@full_float32()
 def answers(
     module: nn.Module, split: Split, preprocessing: Preprocessing, *, added: Sequence[nn.Module] = ()
 ) -> Tensor:
@@ -102,15 +104,15 @@ def finished(
     """Both students and their accuracies."""
     last = build_module(name.student, input_shape=name.shape, num_classes=name.classes, seed=0)
     last.load_state_dict(network.module.state_dict())
+    last.to(next(network.module.parameters()).device).eval()
     network.load_state(history.selected)
-    models = [name.model(last, suffix=""), name.model(network.module.cpu(), suffix="selected")]
-    added = [module.cpu() for module in network.added]
     test_logits = test_last = test_selected = None
     if test is not None:
-        test_logits = answers(models[0].module, test, preprocessing, added=added)
+        test_logits = answers(last, test, preprocessing, added=network.added)
         test_last = test_selected = accuracy(test_logits, test)
         if history.selected_step[0] != history.steps[-1]:  # else both have the same weights
-            test_selected = accuracy(answers(models[1].module, test, preprocessing, added=added), test)
+            test_selected = accuracy(answers(network.module, test, preprocessing, added=network.added), test)
+    models = [name.model(last.cpu(), suffix=""), name.model(network.module.cpu(), suffix="selected")]
     scores = history.scores[:, 0]
     return Distilled(
         model=models[0],

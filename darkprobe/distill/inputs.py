@@ -9,6 +9,9 @@ from darkprobe.data.split import Split
 from darkprobe.data.views import Mixing, Views
 from darkprobe.zoo import Preprocessing, preprocess
 
+_BLOCK = 8192
+"""Images of a view that are made at once; bounds the memory that moving their pixels takes."""
+
 
 class StudentInputs:
     """Network inputs of an index and epoch; the place of augmentation.
@@ -39,6 +42,8 @@ class StudentInputs:
         self.policy = policy
         self.views = None if policy.clean else Views(split, policy=policy, seed=view_seed)
         self.clean = None if self.views else laid_out(preprocess(split.inputs, preprocessing)).to(device)
+        self._keeps_view = keeps_views(torch.device(device).type, split.inputs.nbytes)
+        self._kept = -1, torch.empty(0)
         self.epoch = 0
         """The epoch of the last batch."""
         self.raw: Tensor = torch.empty(0)
@@ -65,8 +70,22 @@ class StudentInputs:
         if self.clean is not None:
             return self.clean[index]
         assert self.views is not None
-        self.raw = self.views.images(index.numpy(), view=self.view(epoch), device=str(self.device))
+        self.raw = self._of_view(index, self.view(epoch))
         return laid_out(preprocess(self.raw, self.preprocessing))
+
+    def _of_view(self, index: Tensor, view: int) -> Tensor:
+        """Raw images of a batch; where a whole view is kept, it is made when it is first shown."""
+        assert self.views is not None
+        if not self._keeps_view:
+            return self.views.images(index.numpy(), view=view, device=str(self.device))
+        if view != self._kept[0]:
+            rows = np.arange(len(self.split))
+            parts = [
+                self.views.images(some, view=view, device=str(self.device))
+                for some in np.split(rows, rows[_BLOCK::_BLOCK])
+            ]
+            self._kept = view, torch.cat(parts)
+        return self._kept[1][index.to(self.device)]
 
     def raw_of(self, index: Tensor) -> Tensor | np.ndarray:
         """The raw inputs of the batch that was shown last, for a network with other preprocessing."""
@@ -74,6 +93,13 @@ class StudentInputs:
             return self.raw
         rows = self.split.inputs[index.numpy()]
         return rows if rows.dtype.kind in "OSU" else torch.from_numpy(np.array(rows)).to(self.device)
+
+
+def keeps_views(kind: str, size: int) -> bool:
+    """Whether all images of a view are made at once and stay on the device: on a GPU, to which many small pieces take
+    longer than one large one, up to 1 GiB of raw images (`size`, bytes).
+    """
+    return kind == "cuda" and size <= 2**30
 
 
 def laid_out(inputs: Tensor) -> Tensor:

@@ -92,6 +92,8 @@ class Lesson:
         self.last_epoch = float(schedule.get("share", 1.0)) * epochs
         self.terms = self._terms()
         self.adds_up = all(term.is_fixed for term in self.terms) and self.schedule != "sckd" and not self.drop
+        self.goes_back_once = self.schedule != "sckd"
+        """Whether a step takes one gradient; gates take one a term and compare them."""
         self._view, self._mass = -1, torch.empty(0)
         self._check()
         self._build(shapes)

@@ -57,6 +57,7 @@ def fit(
     evaluate: Callable[[Network], Tensor],
     checkpoint: Checkpoint | None = None,
     watch: Callable[[History], None] | None = None,
+    replay: bool = False,
 ) -> History:
     """Trains `network` in place and returns its history.
 
@@ -71,6 +72,8 @@ def fit(
         checkpoint: where to put the run away and take it up again. An objective that changes while it is used must
             keep what changes in the network's state.
         watch: called with the history so far after every look.
+        replay: on a GPU, record the network's pass once and replay it (see `recording`); for an objective that goes
+            back through the network once a step.
 
     Returns:
         The validation curve and the state at its best point.
@@ -90,8 +93,11 @@ def fit(
             if step == first or place == 0:
                 order = _orders(order_seeds, epoch, examples, own=network.own_inputs)
             index = order[..., place * config.batch_size : (place + 1) * config.batch_size]
+            inputs = batches(index, epoch)
+            if step == first and replay and device.type == "cuda":
+                network.record(inputs, coarse=coarse)
             with torch.autocast(device.type, torch.bfloat16, enabled=coarse):
-                logits = network(batches(index, epoch))
+                logits = network(inputs)
             losses = objective(logits.float(), index)
             run.update(losses)
             if step + 1 in looks:

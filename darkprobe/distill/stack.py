@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from darkprobe.distill.batched import batched_run
+from darkprobe.distill.recording import Recording
 from darkprobe.errors import InvalidValueError
 
 
@@ -38,6 +39,9 @@ class Network(Protocol):
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Takes back what `state` returned."""
 
+    def record(self, inputs: Tensor, *, coarse: bool) -> None:
+        """On a GPU: replays the training pass from now on, for batches like `inputs`, where that can be done."""
+
     def keep_better(self, best: dict[str, Tensor], better: Tensor) -> None:
         """Writes the present state of the members marked in `better` (member,), bool, into `best`."""
 
@@ -53,11 +57,17 @@ class Solo:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
+        self._recording: Recording | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Logits (1, batch, cls)."""
-        logits: Tensor = self.module(inputs)
+        run = self._recording if self._recording is not None and self.module.training else self.module
+        logits: Tensor = run(inputs)
         return logits[None]
+
+    def record(self, inputs: Tensor, *, coarse: bool) -> None:
+        """Replays the training pass from now on, for batches like `inputs`; see `recording`."""
+        self._recording = Recording(self.module, inputs, coarse=coarse)
 
     def parameters(self) -> list[Tensor]:
         """Tensors to train."""
@@ -117,6 +127,9 @@ class Stack:
     def parameters(self) -> list[Tensor]:
         """Stacked tensors to train."""
         return list(self._parameters.values())
+
+    def record(self, inputs: Tensor, *, coarse: bool) -> None:
+        """Nothing is recorded: side by side, kernels are larger than their launches."""
 
     def train(self, *, mode: bool) -> None:
         """Nothing to switch: layers with a training mode carry buffers or randomness and are not stacked."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import nn
@@ -86,21 +87,26 @@ def distill(
         count=0 if stored is None else stored.n_views,
         device=place,
     )
-    network, lesson = _lesson(module, train, teachers, inputs, config=config, device=place)
-    network.added = _added(added, preprocessing, place)
-    history = fit(
-        network,
-        inputs,
-        lesson,
-        config=config.training,
-        examples=len(train),
-        order_seeds=(config.seed,),
-        evaluate=lambda _: torch.tensor(
-            [accuracy(answers(module, val, preprocessing, added=network.added), val)], dtype=torch.float64
-        ),
-        checkpoint=checkpoint,
-        watch=watch,
-    )
+    with ExitStack() as lent:
+        for live in teachers:
+            if isinstance(live, Model):
+                lent.enter_context(live.lent_to(place))
+        network, lesson = _lesson(module, train, teachers, inputs, config=config, device=place)
+        network.added = _added(added, preprocessing, place)
+        history = fit(
+            network,
+            inputs,
+            lesson,
+            config=config.training,
+            examples=len(train),
+            order_seeds=(config.seed,),
+            evaluate=lambda _: torch.tensor(
+                [accuracy(answers(module, val, preprocessing, added=network.added), val)], dtype=torch.float64
+            ),
+            checkpoint=checkpoint,
+            watch=watch,
+            replay=lesson.goes_back_once,
+        )
     note = f"Trained on {train.dataset}/{train.name}, {config.training.epochs} epochs, augmentation {policy.text}."
     if added:
         note += f" Its logits are to be added to those of {', '.join(model.card.model_id for model in added)}."

@@ -13,18 +13,17 @@ from torch.nn import functional
 
 from darkprobe.data.policy import ViewPolicy, parse_policy
 from darkprobe.data.split import Split
-from darkprobe.data.views import Views
 from darkprobe.distill.checkpoint import Checkpoint
 from darkprobe.distill.config import TrainConfig
 from darkprobe.distill.graduation import accuracy, answers
-from darkprobe.distill.inputs import laid_out
+from darkprobe.distill.inputs import StudentInputs
 from darkprobe.distill.loop import History, Objective, fit
 from darkprobe.distill.losses.teacher_side import top_score_difference
 from darkprobe.distill.recipes import RECIPES, scaled
 from darkprobe.distill.schedules.gates import shortened
 from darkprobe.distill.stack import Solo
 from darkprobe.errors import DataError, InvalidValueError
-from darkprobe.zoo import Model, build_module, find_architecture, make_card, preprocess
+from darkprobe.zoo import Model, build_module, find_architecture, make_card
 from darkprobe.zoo.architectures import preprocessing_for
 
 _CHECKPOINT_SECONDS = 30.0
@@ -154,19 +153,12 @@ def train_model(
     module = module.to(place)
     if len(shape) == 3:  # torch's own annotation of `to` lacks the keyword
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    views = Views(train, policy=policy, seed=seed)
-    clean = preprocess(train.inputs, preprocessing).to(place) if policy.clean else None
-
-    def batches(index: Tensor, epoch: int) -> Tensor:
-        if clean is not None:
-            return clean[index.to(place)]
-        return laid_out(preprocess(views.images(index.numpy(), view=epoch, device=place.type), preprocessing))
-
+    inputs = StudentInputs(train, preprocessing=preprocessing, policy=policy, view_seed=seed, device=place)
     identity = repr((architecture, train.fingerprint, val.fingerprint, recipe, config, policy.text, seed))
     kept = None if checkpoint is None else Checkpoint(checkpoint, identity=identity, every_seconds=_CHECKPOINT_SECONDS)
     history = fit(
         Solo(module),
-        batches,
+        inputs,
         _objective(recipe, torch.from_numpy(train.labels).to(place)),
         config=config,
         examples=len(train),
@@ -174,6 +166,7 @@ def train_model(
         evaluate=lambda network: torch.tensor([accuracy(answers(module, val, preprocessing), val)]),
         checkpoint=kept,
         watch=watch,
+        replay=True,
     )
     module = module.cpu()
     card = make_card(

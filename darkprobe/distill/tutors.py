@@ -17,6 +17,7 @@ from darkprobe.store import LogitFile
 from darkprobe.targets import Values
 from darkprobe.zoo import Model
 from darkprobe.zoo.features import forward_features
+from darkprobe.zoo.float32 import full_float32
 
 
 class Tutor(Protocol):
@@ -123,6 +124,7 @@ class LiveTutor:
         """None: a live teacher answers batch by batch."""
 
     @torch.no_grad()
+    @full_float32()
     def answer(self, index: Tensor, view: int) -> tuple[Tensor, list[Tensor]]:
         """Logits and features of the batch."""
         batch = self.model.prepare(self.inputs.raw_of(index)).to(self.inputs.device)

@@ -13,6 +13,7 @@ from darkprobe.data.views import Views, pixel_hash
 from darkprobe.errors import DarkprobeError, DataError
 from darkprobe.zoo.card import Model
 from darkprobe.zoo.features import forward_features
+from darkprobe.zoo.float32 import full_float32
 
 
 def check_fit(model: Model, split: Split) -> None:
@@ -67,8 +68,8 @@ class Runner:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """The network on the device in evaluation mode, without gradients."""
-        self.model.module.eval().to(self.device)
-        with torch.inference_mode():
+        self.model.module.eval()
+        with self.model.lent_to(self.device), torch.inference_mode(), full_float32():
             yield
 
     def run(self, rows: slice) -> dict[str, np.ndarray]:

@@ -116,7 +116,6 @@ def distilled(shared: Mapping[str, Any], student: Student, parts: Mapping[str, S
             policy=shared["policy"],
             seed=shared["seed"],
         ),
-        device="cpu",
     )
 
 

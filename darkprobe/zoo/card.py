@@ -2,7 +2,8 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,6 +116,17 @@ class Model:
     card: ModelCard
     module: "torch.nn.Module"
     encode: "Callable[[np.ndarray], torch.Tensor] | None" = None
+
+    @contextmanager
+    def lent_to(self, device: "torch.device | str") -> "Iterator[None]":
+        """The network is on the device inside the block, and after it where it was."""
+        first = next(self.module.parameters(), None)
+        home = "cpu" if first is None else first.device
+        self.module.to(device)
+        try:
+            yield
+        finally:
+            self.module.to(home)
 
     def prepare(self, raw: "np.ndarray | torch.Tensor") -> "torch.Tensor":
         """Network inputs of a batch of raw inputs, as a data split holds them."""

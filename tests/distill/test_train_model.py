@@ -30,6 +30,7 @@ def train(recipe: str = "plain", *, seed: int = 0, config: TrainConfig = SHORT, 
         config=config,
         policy=parse_policy(policy),
         seed=seed,
+        device="cpu",  # where bits are promised
     )
 
 

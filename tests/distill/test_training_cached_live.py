@@ -1,6 +1,7 @@
 """Stored logits and a live teacher give one loss, step by step, over whole epochs of augmented images."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from darkprobe.data import Split, parse_policy
 from darkprobe.distill import Checkpoint, DistillConfig, Distilled, TrainConfig, distill
-from darkprobe.distill.inputs import StudentInputs
+from darkprobe.distill.inputs import StudentInputs, keeps_views
 from darkprobe.distill.loop import History
 from darkprobe.extract import extract_logits
 from darkprobe.store.logit_file import open_file
@@ -93,6 +94,28 @@ def test_stored_view_belongs_to_the_images_of_its_epoch(teacher: Model, tmp_path
         torch.testing.assert_close(images, preprocess(inputs.raw_of(index), preprocessing))
         seen.append(images)
     assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[1])
+
+
+def test_a_view_that_is_kept_whole_has_the_images_of_one_made_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept on a GPU alone; forced here, in blocks that do not fit the number of examples."""
+    train, index = made(48, seed=2), torch.tensor([47, 0, 31, 12])
+    preprocessing = load_model("resnet8", input_shape=(3, 16, 16), num_classes=4, seed=0).card.preprocessing
+
+    def batches() -> list[torch.Tensor]:
+        inputs = StudentInputs(
+            train, preprocessing=preprocessing, policy=parse_policy(POLICY + "+mixup1"), view_seed=3, count=2
+        )
+        return [inputs(index, epoch) for epoch in range(3)]
+
+    expected = batches()
+    module = sys.modules["darkprobe.distill.inputs"]
+    monkeypatch.setattr(module, "keeps_views", lambda kind, size: True)
+    monkeypatch.setattr(module, "_BLOCK", 20)
+    assert all(torch.equal(kept, made_now) for kept, made_now in zip(batches(), expected, strict=True))
+
+
+def test_views_are_kept_on_a_gpu_where_they_fit() -> None:
+    assert keeps_views("cuda", 50_000 * 3072) and not keeps_views("cuda", 2**30 + 1) and not keeps_views("cpu", 1)
 
 
 def test_bfloat16_in_channels_last_trains_alike_and_resumes_to_the_same_bits(teacher: Model, tmp_path: Path) -> None:

@@ -151,3 +151,11 @@ def test_preprocessing_follows_the_shape() -> None:
     assert preprocessing_for(mlp, (1, 28, 28)).std == (0.5,)
     assert preprocessing_for(mlp, (3, 32, 32)).mean == (0.485, 0.456, 0.406)
     assert len(preprocessing_for(mlp, (4, 32, 32)).mean) == 4
+
+
+def test_a_network_that_was_lent_to_a_device_comes_home_even_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, places = load_model("mlp-8", input_shape=(5,), num_classes=2, seed=0), []
+    monkeypatch.setattr(model.module, "to", lambda device: places.append(str(device)))
+    with pytest.raises(ZeroDivisionError), model.lent_to("cuda:1"):
+        _ = 1 / len([place for place in places if place == "cpu"])
+    assert places == ["cuda:1", "cpu"]

@@ -34,11 +34,20 @@ class Tutored(Solo):
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Logits (1, batch, cls)."""
-        logits, found = forward_features(self.module, inputs, self.layers)
+        if self.layers:
+            logits, found = forward_features(self.module, inputs, self.layers)
+            logits = logits[None]
+        else:
+            logits, found = super().__call__(inputs), {}
         self.inputs, self.features = inputs, [found[layer] for layer in self.layers]
         with torch.no_grad():
             before = [network(inputs) for network in self.added]
-        return sum(before, logits)[None]
+        return sum(before, logits)
+
+    def record(self, inputs: Tensor, *, coarse: bool) -> None:
+        """Replays the training pass, unless layers are watched: a replay calls no hooks."""
+        if not self.layers:
+            super().record(inputs, coarse=coarse)
 
     def parameters(self) -> list[Tensor]:
         """Tensors to train: the student's and those of the bridges."""
