@@ -8,8 +8,9 @@ all in bfloat16, since networks with batch normalisation are not stacked by the 
 be worth at most.
 "Recorded" means that the pass is replayed as CUDA graphs, as the library does for students one at a time.
 With NVIDIA's MPS running (nvidia-cuda-mps-control -d) processes compute at the same time, without it in turn.
-A student is the `fast` recipe's 24 epochs. Rates are those of the second half of the steps; start of a process and
-reading of data do not count. Without a GPU it says so and measures nothing.
+A student is the `fast` recipe's 24 epochs. Rates are those of the second half of the steps, all on one view; start of a
+process, reading of data, making the view and reading its logits do not count. Without a GPU it says so and measures
+nothing.
 """
 
 import argparse

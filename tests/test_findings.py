@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import findings  # noqa: E402
 import findings_numbers  # noqa: E402
+import findings_rates  # noqa: E402
 from findings_numbers import Number, StudyResults, read_studies, the_one  # noqa: E402
 
 README = (ROOT / "README.md").read_text()
@@ -107,7 +108,10 @@ def test_a_row_with_a_digit_changed_is_a_wrong_row() -> None:
         assert wrong_rows(page) == ["H3 reference/synthetic"]
 
 
-TYPED = r"\barXiv \d{4}\.\d{5}\b|\bICML \d{4}\b|\bCIFAR-10H?0?\b|\bResNet-\d+\b|\b[HD]\d\b|95 %|\b1 - p_y|\b2-core\b"
+TYPED = (
+    r"\barXiv \d{4}\.\d{5}\b|\bICML \d{4}\b|\bCIFAR-10H?0?\b|\bResNet-\d+\b|\bWRN-\d+-\d+\b|\bVGG-\d+\b|"
+    r"\b[HD]\d\b|95 %|\b1 - p_y|\b2-core\b"
+)
 """Names and the level of the intervals: the only digits, beside temperatures of the studies, that a person may type."""
 
 
@@ -205,11 +209,11 @@ def test_students_are_paired_by_replicate() -> None:
 
 
 def test_rates_are_compared_on_the_same_teachers_each_method_at_its_best() -> None:
-    same = findings_numbers.at_rates(read_studies(), "synthetic-hinton")
+    same = findings_rates.at_rates(read_studies(), "synthetic-hinton")
     assert [study.plan["student_training"]["learning_rate"] for study in same] == pytest.approx([0.01, 0.03, 0.1])
     teachers = [[row["test_accuracy"] for row in study.table("teachers")] for study in same]
     assert teachers[0] == teachers[1] == teachers[2]
-    ttm, kd = (findings_numbers.at_best_rate(same, method) for method in ("ttm", "kd-hinton"))
+    ttm, kd = (findings_rates.at_best_rate(same, method) for method in ("ttm", "kd-hinton"))
     assert ttm.mean() == pytest.approx(same[1].student("ttm", "mlp-256").effect)
     assert kd.mean() == pytest.approx(same[2].student("kd-hinton, tuned T", "mlp-256").effect)
     interval = stats.ttest_rel(ttm, kd).confidence_interval()

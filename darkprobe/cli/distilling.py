@@ -184,6 +184,8 @@ def _announce(job: Job) -> None:
 
 def _write(job: Job, found: "Distilled", plan: dict[str, Any], *, seconds: float, device: str | None) -> None:
     """Students, logits and the result; `result.json` comes last and says that all is there."""
+    import torch
+
     from darkprobe.extract import extract_logits
     from darkprobe.files import write_json
     from darkprobe.provenance import guarantee, provenance
@@ -204,8 +206,8 @@ def _write(job: Job, found: "Distilled", plan: dict[str, Any], *, seconds: float
         "selected_step": int(found.history.selected_step[0]),
         "n_test": n_test,
     }
-    where = next(found.model.module.parameters()).device.type
-    facts = provenance(seconds=round(seconds, 2), guarantee=guarantee(where))
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    facts = provenance(seconds=round(seconds, 2), guarantee=guarantee(place.type))
     write_json(job.out / "result.json", {**values, "plan": plan, "provenance": facts})
     for which, on_val, on_test in (
         ("last epoch", found.val_last, found.test_last),

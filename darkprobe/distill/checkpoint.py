@@ -80,5 +80,5 @@ def random_state(device: torch.device) -> list[torch.Tensor]:
 def set_random_state(device: torch.device, states: list[torch.Tensor]) -> None:
     """Takes back what `random_state` returned."""
     torch.set_rng_state(states[0])
-    if device.type == "cuda":
+    if device.type == "cuda" and len(states) > 1:  # a run that was begun on the processor has none for a GPU
         torch.cuda.set_rng_state(states[1], device)

@@ -117,7 +117,7 @@ def finished(
     return Distilled(
         model=models[0],
         selected=models[1],
-        history=history,
+        history=dataclasses.replace(history, selected={name: value.cpu() for name, value in history.selected.items()}),
         val_last=float(scores[-1]),
         val_selected=float(scores.max()),
         test_last=test_last,

@@ -9,8 +9,8 @@ from darkprobe.data.split import Split
 from darkprobe.data.views import Mixing, Views
 from darkprobe.zoo import Preprocessing, preprocess
 
-_BLOCK = 8192
-"""Images of a view that are made at once; bounds the memory that moving their pixels takes."""
+_BLOCK = 2**25
+"""Bytes of raw images of a view that are made at once; moving their pixels takes many times as much."""
 
 
 class StudentInputs:
@@ -79,13 +79,20 @@ class StudentInputs:
         if not self._keeps_view:
             return self.views.images(index.numpy(), view=view, device=str(self.device))
         if view != self._kept[0]:
-            rows = np.arange(len(self.split))
-            parts = [
-                self.views.images(some, view=view, device=str(self.device))
-                for some in np.split(rows, rows[_BLOCK::_BLOCK])
-            ]
-            self._kept = view, torch.cat(parts)
+            self._kept = view, self._whole_view(self._kept[1], view)
         return self._kept[1][index.to(self.device)]
+
+    def _whole_view(self, kept: Tensor, view: int) -> Tensor:
+        """Raw images of all examples in a view, in the memory of the view that was kept before, where there is one."""
+        assert self.views is not None
+        inputs, everyone = self.split.inputs, np.arange(len(self.split))
+        if not len(kept):
+            kept = torch.empty(inputs.shape, dtype=torch.uint8, device=self.device)
+        step = max(1, _BLOCK * len(inputs) // inputs.nbytes)
+        for start in range(0, len(inputs), step):
+            rows = everyone[start : start + step]
+            kept[start : start + step] = self.views.images(rows, view=view, device=str(self.device))
+        return kept
 
     def raw_of(self, index: Tensor) -> Tensor | np.ndarray:
         """The raw inputs of the batch that was shown last, for a network with other preprocessing."""

@@ -1,6 +1,7 @@
 """The one training loop: teachers and students, one network or a stack, hard labels or a teacher's soft ones."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ def fit(
     coarse = resolved_precision(config.precision, device) == "bfloat16"
     run = _Run(network, config, examples, _Recorder(network, evaluate, watch))
     looks = set(np.linspace(0, config.steps(examples), config.evaluations + 1).round().astype(int)[1:].tolist())
-    with own_randomness(device, seed=order_seeds[0]):
+    with own_randomness(device, seed=order_seeds[0]), ExitStack() as at_end:
         first = run.resume(checkpoint)
         network.train(mode=True)
         for step in range(first, config.steps(examples)):
@@ -96,6 +97,7 @@ def fit(
             inputs = batches(index, epoch)
             if step == first and replay and device.type == "cuda":
                 network.record(inputs, coarse=coarse)
+                at_end.callback(network.forget)  # it holds memory, and serves the batches of this loop alone
             with torch.autocast(device.type, torch.bfloat16, enabled=coarse):
                 logits = network(inputs)
             losses = objective(logits.float(), index)

@@ -20,7 +20,8 @@ class Recording:
     its parameters (it does not add to them). Buffers (batch normalisation) and random state are left as they were.
 
     Args:
-        module: on a GPU, in training mode, without hooks; what it computes does not depend on values.
+        module: on a GPU, in training mode, without hooks. What it does may not depend on values (`.item()`), nor on
+            random numbers or counters kept on the processor, which would stay as they are now.
         inputs: a batch of the shape and layout of every batch to come; its values do not matter.
         coarse: whether the pass runs in bfloat16.
     """
@@ -30,10 +31,12 @@ class Recording:
         self.inputs, buffers = inputs.clone(), list(module.buffers())
         before = [value.clone() for value in buffers]
         self.start = torch.zeros((), device=inputs.device, requires_grad=True)
-        with torch.random.fork_rng(devices=[inputs.device]):
-            self._record(module, coarse=coarse)
-        for value, old in zip(buffers, before, strict=True):
-            value.copy_(old)
+        try:
+            with torch.random.fork_rng(devices=[inputs.device]), torch.cuda.device(inputs.device):
+                self._record(module, coarse=coarse)
+        finally:
+            for value, old in zip(buffers, before, strict=True):
+                value.copy_(old)
 
     def _record(self, module: nn.Module, *, coarse: bool) -> None:
         def forward() -> Tensor:
@@ -45,14 +48,14 @@ class Recording:
         side.wait_stream(main)
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):
-                torch.autograd.grad(forward().float().square().sum(), self.parameters)
+                torch.autograd.grad(forward().float().square().sum(), self.parameters, allow_unused=True)
         main.wait_stream(side)
         self.ahead, self.back = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.ahead):
+        with torch.cuda.graph(self.ahead, stream=side):
             logits = forward()
         self.given = torch.zeros_like(logits)
-        with torch.cuda.graph(self.back, pool=self.ahead.pool()):
-            found = torch.autograd.grad(logits, self.parameters, self.given)
+        with torch.cuda.graph(self.back, pool=self.ahead.pool(), stream=side):
+            found = torch.autograd.grad(logits, self.parameters, self.given, allow_unused=True)
             self.gradients = [_laid_out_like(p, gradient) for p, gradient in zip(self.parameters, found, strict=True)]
         self.logits = logits.detach()
 
@@ -62,9 +65,9 @@ class Recording:
         return logits
 
 
-def _laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient in the layout of its parameter, which fused optimisers ask for."""
-    if gradient.stride() == parameter.stride():
+def _laid_out_like(parameter: Tensor, gradient: Tensor | None) -> Tensor | None:
+    """The gradient in the layout of its parameter, which fused optimisers ask for; None where it has none."""
+    if gradient is None or gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
 

@@ -42,6 +42,9 @@ class Network(Protocol):
     def record(self, inputs: Tensor, *, coarse: bool) -> None:
         """On a GPU: replays the training pass from now on, for batches like `inputs`, where that can be done."""
 
+    def forget(self) -> None:
+        """Replays no more."""
+
     def keep_better(self, best: dict[str, Tensor], better: Tensor) -> None:
         """Writes the present state of the members marked in `better` (member,), bool, into `best`."""
 
@@ -68,6 +71,10 @@ class Solo:
     def record(self, inputs: Tensor, *, coarse: bool) -> None:
         """Replays the training pass from now on, for batches like `inputs`; see `recording`."""
         self._recording = Recording(self.module, inputs, coarse=coarse)
+
+    def forget(self) -> None:
+        """Replays no more; frees what the recording holds."""
+        self._recording = None
 
     def parameters(self) -> list[Tensor]:
         """Tensors to train."""
@@ -130,6 +137,9 @@ class Stack:
 
     def record(self, inputs: Tensor, *, coarse: bool) -> None:
         """Nothing is recorded: side by side, kernels are larger than their launches."""
+
+    def forget(self) -> None:
+        """There is nothing to forget."""
 
     def train(self, *, mode: bool) -> None:
         """Nothing to switch: layers with a training mode carry buffers or randomness and are not stacked."""

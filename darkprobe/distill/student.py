@@ -43,6 +43,7 @@ def distill(
     checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
     device: str | None = None,
+    replay: bool = True,
 ) -> Distilled:
     """A student of the zoo, trained from fresh weights on `train` with the help of a teacher or several.
 
@@ -64,6 +65,8 @@ def distill(
         checkpoint: where to put the run away and take it up again.
         watch: called after every look.
         device: a torch device; without it, the first GPU where there is one, else the processor.
+        replay: on a GPU, record the student's pass once and replay it. Switch it off for a network of your own whose
+            pass depends on values, or on random numbers drawn on the processor; see `recording`.
 
     Raises:
         InvalidValueError: method, teacher, augmentation and layers do not go together; the message says how they would.
@@ -105,7 +108,7 @@ def distill(
             ),
             checkpoint=checkpoint,
             watch=watch,
-            replay=lesson.goes_back_once,
+            replay=replay and lesson.goes_back_once,
         )
     note = f"Trained on {train.dataset}/{train.name}, {config.training.epochs} epochs, augmentation {policy.text}."
     if added:

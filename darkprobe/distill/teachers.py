@@ -120,6 +120,7 @@ def train_model(
     device: str | None = None,
     checkpoint: Path | None = None,
     watch: Callable[[History], None] | None = None,
+    replay: bool = True,
 ) -> Trained:
     """A network trained on the labels of `train`, with the weights of the last epoch, and its accuracy on `val`.
 
@@ -132,8 +133,10 @@ def train_model(
         policy: augmentation; each epoch is a view of its own, drawn from the seed.
         seed: decides weights, order and views.
         device: a torch device; without it, the first GPU where there is one, else the processor.
+        replay: on a GPU, record the network's pass once and replay it; see `distill`.
         checkpoint: file where the run is put away every half minute and taken up again; the caller removes it.
         watch: called with the history so far after every look at `val`.
+        replay: on a GPU, record the network's pass once and replay it; see `distill`.
 
     Raises:
         DataError: fewer training examples than one batch.
@@ -166,7 +169,7 @@ def train_model(
         evaluate=lambda network: torch.tensor([accuracy(answers(module, val, preprocessing), val)]),
         checkpoint=kept,
         watch=watch,
-        replay=True,
+        replay=replay,
     )
     module = module.cpu()
     card = make_card(

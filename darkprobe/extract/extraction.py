@@ -57,7 +57,7 @@ def extract_logits(
     Started by `torchrun`, each rank fills its own range of blocks and the one that completes the file renames it.
 
     Args:
-        model: network and card; left in evaluation mode on the device it ran on.
+        model: network and card; left in evaluation mode, where it was before.
         split: the examples.
         store: a store or its directory, which is made when absent.
         batch_size: examples per forward pass and per block. Other sizes agree to rounding, not bit by bit.

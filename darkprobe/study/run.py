@@ -47,8 +47,9 @@ def run_study(
         study: the plan.
         directory: new, empty, or of a study: finished members of cells in it are kept, so that running again resumes
             and a changed plan runs only what changed.
-        workers: processes of one thread each; 1 runs in this process. By default one per core. The results have the
-            same bits whatever the number.
+        workers: processes of one thread each; 1 runs in this process. By default one per core. On the processor the
+            results have the same bits whatever the number; on a GPU, where networks with batch norm train when there is
+            one, they agree to rounding of one network and drift apart as networks learn.
         dask: address of a Dask scheduler whose workers see `directory`, or "local"; None for none.
         patience: seconds to wait for the next cell before workers are taken to hang; None waits for ever.
         progress: show a progress bar on stderr.

@@ -122,8 +122,8 @@ class Model:
         """The network is on the device inside the block, and after it where it was."""
         first = next(self.module.parameters(), None)
         home = "cpu" if first is None else first.device
-        self.module.to(device)
         try:
+            self.module.to(device)
             yield
         finally:
             self.module.to(home)

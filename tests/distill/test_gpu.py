@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -64,8 +65,9 @@ def gradients(module: torch.nn.Module, run: Callable[[Tensor], Tensor], inputs: 
     return logits.detach().clone(), [cast(Tensor, p.grad).clone() for p in module.parameters()]
 
 
+@pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize("name", list_models())
-def test_a_recorded_pass_is_the_pass(name: str) -> None:
+def test_a_recorded_pass_is_the_pass(name: str, coarse: bool) -> None:
     """Logits and gradients on batches that were not recorded, and every buffer as it would have been."""
     shape = ARCHITECTURES[name].example_shape
     module = build_module(name, input_shape=shape, num_classes=7, seed=0).cuda().train()
@@ -75,21 +77,31 @@ def test_a_recorded_pass_is_the_pass(name: str) -> None:
     batches = torch.randn(3, 16, *shape, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
     before = {key: value.clone() for key, value in module.state_dict().items()}
     random = torch.cuda.get_rng_state()
-    run = Recording(module, batches[0], coarse=False)
+    run = Recording(module, batches[0], coarse=coarse)
+
+    def unrecorded(batch: Tensor) -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16, enabled=coarse):
+            logits: Tensor = plain(batch)
+        return logits
+
     assert torch.equal(torch.cuda.get_rng_state(), random)
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     for batch in batches[1:]:
         logits, found = gradients(module, run, batch)
-        expected, wanted = gradients(plain, plain, batch)
-        torch.testing.assert_close(logits, expected, rtol=1e-2, atol=1e-2)  # TF32, other algorithms
+        expected, wanted = gradients(plain, unrecorded, batch)
+        loose = 0.1 if coarse else 1e-2  # else TF32 and other algorithms alone
+        torch.testing.assert_close(logits, expected, rtol=loose, atol=loose)
         for gradient, other, parameter in zip(found, wanted, module.parameters(), strict=True):
             assert gradient.stride() == parameter.stride()
-            assert (gradient - other).norm() <= 0.05 * other.norm() + 1e-3
+            assert (gradient - other).norm() <= 5 * loose * other.norm() + loose / 10
     for (key, value), other in zip(module.state_dict().items(), plain.state_dict().values(), strict=True):
-        torch.testing.assert_close(value, other, rtol=1e-2, atol=1e-2, msg=key)
+        torch.testing.assert_close(value, other, rtol=loose, atol=loose, msg=key)
 
 
-def history_of(*, replay: bool, checkpoint: Checkpoint | None = None, stop_at: int = -1) -> tuple[Solo, np.ndarray]:
+def history_of(
+    *, replay: bool, checkpoint: Checkpoint | None = None, stop_at: int = -1
+) -> tuple[Solo, np.ndarray, list[int]]:
+    """The network, its losses and, in a list, how many steps were taken."""
     module = build_module("resnet8", input_shape=(3, 32, 32), num_classes=4, seed=0).cuda()
     network, seen = Solo(module.to(memory_format=torch.channels_last)), [0]
     card = load_model("resnet8", input_shape=(3, 32, 32), num_classes=4, seed=0).card
@@ -109,19 +121,21 @@ def history_of(*, replay: bool, checkpoint: Checkpoint | None = None, stop_at: i
         evaluate=lambda _: torch.tensor([accuracy(answers(module, TEST, card.preprocessing), TEST)]),
         replay=replay,
     )  # fmt: skip
-    return network, history.losses[:, 0]
+    return network, history.losses[:, 0], seen
 
 
 def test_replay_learns_what_the_plain_loop_learns_and_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
-    _, plain = history_of(replay=False)
-    _, replayed = history_of(replay=True)
-    assert replayed[-1] < 0.1 and np.abs(plain - replayed).max() < 0.1
+    _, plain, _ = history_of(replay=False)
+    network, replayed, steps = history_of(replay=True)
+    assert replayed[-1] < 0.1 and np.abs(plain - replayed).max() < 0.1 and steps == [30]
     checkpoint = Checkpoint(tmp_path / "c.pt", identity="x", every_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
         history_of(replay=True, checkpoint=checkpoint, stop_at=17)
-    again, resumed = history_of(replay=True, checkpoint=checkpoint)
-    assert np.abs(resumed - replayed).max() < 0.1
-    assert "forward" not in vars(again.module), "the module itself is as it was"
+    _, resumed, left = history_of(replay=True, checkpoint=checkpoint)
+    assert np.abs(resumed - replayed).max() < 0.1 and left == [14]
+    network.train(mode=True)
+    one, other = (network(torch.full((rows, 3, 32, 32), 0.5, device="cuda")) for rows in (4, 5))
+    assert (len(one[0]), len(other[0])) == (4, 5), "the recording ends with the loop"
 
 
 def test_images_of_a_view_that_is_kept_are_those_of_the_processor() -> None:
@@ -174,7 +188,13 @@ def test_a_student_learns_on_the_gpu(method: str, live: bool, teacher: Model, tm
     assert next(found.model.module.parameters()).device.type == "cpu"
 
 
-def test_a_study_of_images_runs_on_the_gpu(tmp_path: Path) -> None:
+def test_a_study_of_images_runs_on_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[str] = []
+
+    def record(network: Solo, inputs: Tensor, *, coarse: bool) -> None:
+        recorded.append(inputs.device.type)
+
+    monkeypatch.setattr(Solo, "record", record)
     training = dataclasses.replace(CONFIG, precision="auto")
     study = Study(
         name="gpu", data="gpu-blobs", train="train", val="test", test="test", policy="pad4+flip", views=2,
@@ -185,3 +205,6 @@ def test_a_study_of_images_runs_on_the_gpu(tmp_path: Path) -> None:
     )  # fmt: skip
     run_study(for_smoke(study), tmp_path, workers=1, progress=False)
     assert (tmp_path / "verdicts.json").exists()
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "cells").glob("*.json")]
+    trained = [len(cell["members"]) for cell in cells if cell["kind"] in ("teachers", "students")]
+    assert recorded == ["cuda"] * sum(trained)
