@@ -19,18 +19,16 @@ from findings_numbers import (
     Number,
     Says,
     StudyResults,
-    at_best_rate,
-    at_rates,
     best_simple,
     cosine,
     outside,
-    paired,
     public_number,
     read_studies,
     regret_of,
     regrets,
     witnesses,
 )
+from findings_rates import best_rate_gain, rates_table
 
 from darkprobe.distill.methods import METHODS
 from darkprobe.files import write_text
@@ -103,14 +101,6 @@ def smallest_chosen(rule: str) -> str:
     return f"{sum(table[study] == teacher for study, teacher in smallest.items())} of {len(table)}"
 
 
-def best_rate_gain(studies: dict[str, StudyResults], name: str, better: str, worse: str = "") -> Number:
-    """One method minus another, each at its best learning rate of the student in hindsight, or minus itself at the
-    rate of the other studies.
-    """
-    same = at_rates(studies, name)
-    return paired(at_best_rate(same, better), at_best_rate(same, worse) if worse else at_best_rate(same[:1], better))
-
-
 def words() -> dict[str, Any]:
     """What the template can call."""
     studies = read_studies()
@@ -130,7 +120,7 @@ def words() -> dict[str, Any]:
     return {
         **{function.__name__: partial(function, listed) for function in over_all},
         **{function.__name__: function for function in alone},
-        "rates_table": partial(tables.rates_table, studies),
+        "rates_table": partial(rates_table, studies),
         "at_best_rate": partial(best_rate_gain, studies),
         "study": studies.__getitem__,
         "generations": list(chains.values()),

@@ -280,17 +280,6 @@ def witnesses(studies: Iterable[StudyResults]) -> list[StudyResults]:
     return heard
 
 
-def at_rates(studies: dict[str, StudyResults], name: str) -> list[StudyResults]:
-    """A reference study and the same with students that learn faster: seeds, teachers and splits are shared."""
-    return [studies[f"reference/{name}"], *(studies[f"rates/{name}-{rate}x"] for rate in (3, 10))]
-
-
-def at_best_rate(studies: list[StudyResults], method: str) -> pd.Series:
-    """Students of one method from the largest teacher at the rate that is best for it in the mean, in hindsight."""
-    found = [s.students_of(method, "" if method == "none" else s.plan["teachers"][-1]) for s in studies]
-    return max(found, key=lambda values: float(values.mean()))
-
-
 def public_networks() -> list[dict[Any, Any]]:
     """Rows of figures/public_resnets.csv."""
     return pd.read_csv(FIGURES / "public_resnets.csv").to_dict("records")

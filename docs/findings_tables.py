@@ -4,13 +4,10 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-import pandas as pd
 from findings_numbers import (
     LABELS_ALONE,
     Number,
     StudyResults,
-    at_best_rate,
-    at_rates,
     number_of,
     paired,
     regrets,
@@ -162,29 +159,6 @@ def weights_table(studies: list[StudyResults]) -> str:
                          study.weighed(other).difference() if t != own else "the same", str(found.n)])  # fmt: skip
     head = ("study", "KD's weight", "another", "points [95 % interval]", "both at the other's T", "n")
     return markdown_table(head, rows)
-
-
-def rates_table(studies: dict[str, StudyResults]) -> str:
-    """Hinton's KD beside KD and TTM, whose student stays at T = 1, at three learning rates of the student, and each at
-    the best of them.
-    """
-    methods = ("none", "kd-hinton", "kd", "ttm")
-    rows = []
-    for name in (study.removeprefix("reference/") for study in studies if study.endswith("-hinton")):
-        same = at_rates(studies, name)
-        for study in same:
-            largest, rate = study.plan["teachers"][-1], study.plan["student_training"]["learning_rate"]
-            arms = [study.students_of(method, "" if method == "none" else largest) for method in methods]
-            rows.append([f"`{study.title}`", f"{rate:g}", *_levels_and_gains(arms)])
-        rows.append([f"{name}, best rate of each", "", *_levels_and_gains([at_best_rate(same, m) for m in methods])])
-    head = ("study", "rate", "no teacher", "Hinton's KD", "KD, student at T = 1", "TTM", "KD - Hinton's",
-            "TTM - Hinton's")  # fmt: skip
-    return markdown_table(head, rows)
-
-
-def _levels_and_gains(arms: list[pd.Series]) -> list[str]:
-    """Accuracies without their intervals, and what the last two gain over the second."""
-    return [f"{100 * arm.mean():.2f} %" for arm in arms] + [paired(a, arms[1]).difference() for a in arms[2:]]
 
 
 def alone_table(studies: list[StudyResults]) -> str:
