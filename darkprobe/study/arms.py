@@ -78,6 +78,7 @@ class Arms:
             largest=largest,
             delta=study.delta,
             gap=gap if mismatch else None,
+            reference="KD" if study.reference.method == "kd" else study.reference.method,
         )
 
     def h4_weight(self) -> h.Finding:

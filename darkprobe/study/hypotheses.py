@@ -158,6 +158,7 @@ def fix_helps(
     largest: str,
     delta: float,
     gap: Values | None,
+    reference: str = "KD",
 ) -> Finding:
     """H4 from student test accuracies (replicate,) with the largest teacher.
 
@@ -168,6 +169,7 @@ def fix_helps(
         largest: name of the teacher.
         delta: smallest difference of interest.
         gap: best smaller minus largest teacher, where the mismatch is confirmed; else None.
+        reference: what the reference is called.
     """
     difference = fixes[chosen] - tuned
     detail = simultaneous_rows({f"{name} - KD at tuned T": values - tuned for name, values in fixes.items()})
@@ -192,7 +194,8 @@ def fix_helps(
     return Finding(
         key="H4",
         claim="A fix helps students of the largest teacher.",
-        quantity=f"student test accuracy with {chosen} (best fix on the pilot) minus KD at its tuned T, from {largest}",
+        quantity=f"student test accuracy with {chosen} (best fix on the pilot) minus {reference} at its tuned T, from "
+        f"{largest}",
         unit="accuracy",
         estimate=mean_estimate(difference),
         direction=1,
