@@ -227,6 +227,10 @@ class StudyResults:
         distilled = self.students_of(self.kd, self.plan["teachers"][-1], temperature=temperature)
         return paired(distilled, self.labels_alone())
 
+    def over_kd(self, label: str) -> Number:
+        """The students of one control minus those of KD at its tuned T, from the largest teacher."""
+        return paired(self.students_of_control(label), self.students_of(self.kd, self.plan["teachers"][-1]))
+
     def control_student(self, label: str) -> Number:
         """Test accuracy of the students of one control."""
         found = self.students_of_control(label)
