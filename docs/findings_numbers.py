@@ -227,6 +227,16 @@ class StudyResults:
         distilled = self.students_of(self.kd, self.plan["teachers"][-1], temperature=temperature)
         return paired(distilled, self.labels_alone())
 
+    def kd_over(self, one: float, other: float) -> Number:
+        """KD from the largest teacher at one temperature minus at another."""
+        largest = self.plan["teachers"][-1]
+        return paired(*(self.students_of(self.kd, largest, temperature=t) for t in (one, other)))
+
+    def fix_over(self, method: str, temperature: float) -> Number:
+        """A fix as the pilot set it minus KD at this temperature, from the largest teacher; interval of its own."""
+        largest = self.plan["teachers"][-1]
+        return paired(self.students_of(method, largest), self.students_of(self.kd, largest, temperature=temperature))
+
     def over_kd(self, label: str) -> Number:
         """The students of one control minus those of KD at its tuned T, from the largest teacher."""
         return paired(self.students_of_control(label), self.students_of(self.kd, self.plan["teachers"][-1]))
